@@ -1,0 +1,11 @@
+// Package library carries the documents that ship with Tanpu: groups, factors, methodologies and
+// programmes. They are data; nothing here decides anything.
+package library
+
+import "embed"
+
+// FS holds groups/, factors/, methodologies/ and programmes/, each file named after what it is
+// (*.groups.yaml, *.factors.yaml, *.methodology.yaml, *.programme.yaml).
+//
+//go:embed groups factors methodologies programmes
+var FS embed.FS
