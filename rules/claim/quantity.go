@@ -133,12 +133,13 @@ func (n number) write() (string, bool) {
 	return s, true
 }
 
-// validUnit accepts anything that could name a unit, or nothing; whether it does is for the
+// validUnit accepts anything written as units are, or nothing; whether it names one is for the
 // methodology to say.
 func validUnit(unit string) bool {
 	for i, r := range unit {
-		letter := unicode.IsLetter(r) || r == '%'
-		if i == 0 && !letter && r != '1' || r == utf8.RuneError || !unicode.IsGraphic(r) || unicode.IsSpace(r) {
+		switch {
+		case unicode.IsLetter(r), r == '%':
+		case i == 0 && r != '1', !unicode.IsDigit(r) && !strings.ContainsRune("/*^-.·()", r):
 			return false
 		}
 	}
