@@ -12,6 +12,7 @@ type Kind string
 
 const (
 	Invalid      Kind = "invalid"      // the request or document cannot be read; mend it
+	Unfit        Kind = "unfit"        // can be read, but is not what was asked for; mend it
 	Unauthorized Kind = "unauthorized" // no key, or a key we do not know
 	Forbidden    Kind = "forbidden"    // a key that may not do this
 	NotFound     Kind = "not-found"
