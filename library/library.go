@@ -9,3 +9,9 @@ import "embed"
 //
 //go:embed groups factors methodologies programmes
 var FS embed.FS
+
+// Demo holds demo/: four weeks of real trips (trips.csv.gz) with the map that imports them
+// (trips.map.yaml), their licence, and in ORIGIN.md where they are from. They are demonstration data.
+//
+//go:embed demo
+var Demo embed.FS
