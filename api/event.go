@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -72,6 +73,8 @@ func decodeClaims(body []byte, f form, limit int) ([]claim.Claim, error) {
 		switch end, err := d.end(f); {
 		case err != nil:
 			return nil, err
+		case end && d.noClaim != nil:
+			return nil, d.noClaim
 		case end:
 			return claims, nil
 		case d.event == limit:
@@ -90,6 +93,8 @@ type decoder struct {
 	event   int    // the one being read
 	inArray bool   // whether pointers begin with the event's index
 	within  string // the pointer at which dec's input stands in the event, when that is not the event
+
+	noClaim error // about the first event that is one but no claim; a later one that is no event comes first
 
 	words  map[string]string // short texts that recur from event to event, kept once
 	source string            // the last source found to be a URI reference
@@ -156,25 +161,16 @@ func (d *decoder) decode(c *claim.Claim) error {
 		}
 		switch name := d.unquote(raw); string(name) {
 		case "specversion":
-			var version string
-			if version, err = d.attribute(); err == nil && version != "1.0" {
-				return d.invalid("specversion is %s, want 1.0", quote(version))
-			}
+			err = d.specversion()
 			has |= hasSpecversion
 		case "id":
-			c.ID, err = d.attribute()
-			if err == nil && len(c.ID) > claim.MaxID {
-				err = d.tooLong(claim.MaxID)
-			}
+			c.ID, err = d.id()
 			has |= hasID
 		case "type":
-			eventType, err = d.attribute()
+			eventType, err = d.eventType()
 			has |= hasType
 		case "source":
-			c.Partner, err = d.attribute()
-			if err == nil {
-				err = d.checkSource(c.Partner)
-			}
+			c.Partner, err = d.sourceURI()
 			has |= hasSource
 		case "subject":
 			var given bool
@@ -219,13 +215,15 @@ func (d *decoder) decode(c *claim.Claim) error {
 	if _, err := d.dec.ReadToken(); err != nil {
 		return d.syntax(err)
 	}
-	if err := d.checkEnvelope(has, eventType, notJSON); err != nil {
-		return err
+	err := d.checkEnvelope(has, eventType, notJSON)
+	if err == nil && unread != nil {
+		err = d.unreadData(unread, c)
 	}
-	if unread != nil {
-		return d.unreadData(unread, c)
+	if err != nil && fault.KindOf(err) == fault.Unfit {
+		d.noClaim = cmp.Or(d.noClaim, err)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // checkEnvelope looks at the event as a whole, when all of it has been read.
@@ -437,58 +435,86 @@ func (d *decoder) textBytes(limit int) ([]byte, error) {
 	return b, nil
 }
 
-// attribute reads a required attribute of the envelope.
-func (d *decoder) attribute() (string, error) {
-	s, given, err := d.optional()
+// attribute reads a required attribute of the envelope. The bytes hold until the next read.
+func (d *decoder) attribute() ([]byte, error) {
+	b, given, err := d.optionalBytes()
 	if err == nil && !given {
-		return "", d.invalid("want text, not null")
+		return nil, d.invalid("want text, not null")
 	}
-	return s, err
+	return b, err
 }
 
-// optional reads an attribute of type String (CloudEvents 1.0 §3.1), never empty; null means that it is not given.
+// optional reads an attribute that may be missing or null.
 func (d *decoder) optional() (s string, given bool, err error) {
+	b, given, err := d.optionalBytes()
+	return string(b), given, err
+}
+
+// optionalBytes reads an attribute of type String (CloudEvents 1.0 §3.1), never empty; null means that it is not given.
+func (d *decoder) optionalBytes() (b []byte, given bool, err error) {
 	raw, err := d.dec.ReadValue()
 	if err != nil {
-		return "", false, d.syntax(err)
+		return nil, false, d.syntax(err)
 	}
 	switch raw.Kind() {
 	case 'n':
-		return "", false, nil
+		return nil, false, nil
 	case '"':
 	default:
-		return "", false, d.invalid("want text")
+		return nil, false, d.invalid("want text")
 	}
-	b := d.unquote(raw)
+	b = d.unquote(raw)
 	switch {
 	case len(b) == 0:
-		return "", false, d.invalid("want text that is not empty")
+		return nil, false, d.invalid("want text that is not empty")
 	case !clean(b):
-		return "", false, d.invalid("the text holds a control character")
-	case len(b) <= len(ClaimType):
-		return d.keepIfKnown(b), true, nil
+		return nil, false, d.invalid("the text holds a control character")
 	}
-	return string(b), true, nil
+	return b, true, nil
 }
 
-func (d *decoder) checkSource(source string) error {
-	if source == d.source {
-		return nil
+func (d *decoder) specversion() error {
+	b, err := d.attribute()
+	if err == nil && string(b) != "1.0" {
+		return d.invalid("specversion is %s, want 1.0", quote(string(b)))
 	}
-	if _, err := url.Parse(source); err != nil {
-		return d.invalid("source is no URI reference")
+	return err
+}
+
+func (d *decoder) id() (string, error) {
+	b, err := d.attribute()
+	if err == nil && len(b) > claim.MaxID {
+		return "", d.tooLong(claim.MaxID)
 	}
-	d.source = source
-	d.keep([]byte(source))
-	return nil
+	return string(b), err
+}
+
+func (d *decoder) eventType() (string, error) {
+	b, err := d.attribute()
+	if string(b) == ClaimType {
+		return ClaimType, err
+	}
+	return string(b), err
+}
+
+func (d *decoder) sourceURI() (string, error) {
+	b, err := d.attribute()
+	if err != nil || string(b) == d.source {
+		return d.source, err
+	}
+	if _, err := url.Parse(string(b)); err != nil {
+		return "", d.invalid("source is no URI reference")
+	}
+	d.source = string(b)
+	return d.source, nil
 }
 
 func (d *decoder) checkTime() error {
-	s, given, err := d.optional()
+	b, given, err := d.optionalBytes()
 	if err != nil || !given {
 		return err
 	}
-	if _, _, ok := parseInstant([]byte(s)); !ok {
+	if _, _, ok := parseInstant(b); !ok {
 		return d.invalid("want a time of RFC 3339")
 	}
 	return nil
@@ -507,11 +533,11 @@ func (d *decoder) checkSchema() error {
 
 // contentType returns a datacontenttype that does not announce JSON.
 func (d *decoder) contentType() (notJSON string, err error) {
-	s, given, err := d.optional()
-	if err != nil || !given || s == "application/json" {
+	b, given, err := d.optionalBytes()
+	if err != nil || !given || string(b) == "application/json" {
 		return "", err
 	}
-	media, _, err := mime.ParseMediaType(s)
+	media, _, err := mime.ParseMediaType(string(b))
 	if err != nil || !strings.Contains(media, "/") {
 		return "", d.invalid("want a media type (RFC 2046)")
 	}
@@ -580,17 +606,6 @@ func (d *decoder) keep(b []byte) string {
 		d.words[s] = s
 	}
 	return s
-}
-
-// keepIfKnown is keep for texts that often are new each time.
-func (d *decoder) keepIfKnown(b []byte) string {
-	if string(b) == ClaimType {
-		return ClaimType
-	}
-	if s, ok := d.words[string(b)]; ok {
-		return s
-	}
-	return string(b)
 }
 
 // clean reports whether text is free of what CloudEvents forbids in a String: control characters and noncharacters.
