@@ -12,22 +12,12 @@ package methodology
 import (
 	"time"
 
+	"github.com/tanpu/tanpu/rules/document"
 	"github.com/tanpu/tanpu/rules/quantity"
 )
 
-// A Text is a sentence in both languages of the platform; a text given once is the same in both.
-type Text struct{ ZH, EN string }
-
-// In returns the text in a language, "zh" or "en".
-func (t Text) In(lang string) string {
-	if lang == "zh" {
-		return t.ZH
-	}
-	return t.EN
-}
-
-// IsZero reports whether there is no text.
-func (t Text) IsZero() bool { return t == Text{} }
+// A Text is a sentence in both languages of the platform.
+type Text = document.Text
 
 // A Methodology is one version of one text, compiled. It never changes and can be shared.
 type Methodology struct {
@@ -53,12 +43,11 @@ type Methodology struct {
 	Source         []byte   // the text itself
 	Hash           [32]byte // SHA-256 of it
 
-	name      string
-	group     Group
-	calendar  calendar
-	formulas  formulas
-	plausible *node
-	inputs    []*inputReader
+	name, file string
+	group      Group
+	calendar   calendar
+	formulas   formulas
+	histories  []*history
 }
 
 // An Input is a quantity that a claim reports.

@@ -1,0 +1,120 @@
+package methodology
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tanpu/tanpu/rules/document"
+)
+
+// A GroupKind says what makes two acts of a group the same one.
+type GroupKind string
+
+const (
+	Spans GroupKind = "spans" // acts with a beginning and an end, which one person does one at a time
+	Total GroupKind = "total" // all of a local day or month, of which there is one
+	Act   GroupKind = "act"   // acts without length, told apart by a key
+)
+
+// A Group is a set of acts of which each counts once, across partners and programmes.
+type Group struct {
+	Name      string
+	Kind      GroupKind
+	Tolerance time.Duration // spans: how far two acts may overlap
+	Span      time.Duration // spans: how long an act may last
+	Period    string        // total: day or month
+	Greatest  bool          // total: may be reported again, and the greatest counts
+	Includes  *Inclusion    // total: acts of another group that it counts too
+	Title     Text
+}
+
+// An Inclusion is the acts of one activity in another group, such as the walks among trips.
+type Inclusion struct{ Group, Activity string }
+
+// maxSpan bounds how long an act can last: what is near it in time has to be found.
+const maxSpan = 366 * 24 * time.Hour
+
+// ParseGroups reads a *.groups.yaml document.
+func ParseGroups(file string, text []byte) ([]Group, error) {
+	doc, root := document.Read(file, text)
+	var groups []Group
+	entries := root.Entries()
+	for _, e := range entries {
+		groups = append(groups, parseGroup(e))
+	}
+	for i, e := range entries {
+		checkInclusion(groups[i], e.Value, groups)
+	}
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return groups, nil
+}
+
+func parseGroup(e document.Entry) Group {
+	checkWord(e.Key, e.Name)
+	f := e.Value.Fields()
+	g := Group{Name: e.Name}
+	kind, ok := f.Need("kind").OneOf(string(Spans), string(Total), string(Act))
+	g.Kind = GroupKind(kind)
+	g.Title, _ = f.Need("title").Text()
+	switch g.Kind {
+	case Spans:
+		g.Span = parseSpan(f.Need("span"))
+		g.Tolerance = parseSpan(f.Take("tolerance"))
+	case Total:
+		g.Period, _ = f.Need("period").OneOf("day", "month")
+		repeat, _ := f.Need("repeat").OneOf("refuse", "greatest")
+		g.Greatest = repeat == "greatest"
+		g.Includes = parseInclusion(f.Take("includes"))
+	}
+	if ok { // without a kind there is no telling which keys belong
+		f.Close()
+	}
+	return g
+}
+
+func parseSpan(v document.Value) time.Duration {
+	d, _ := v.Duration()
+	if d > maxSpan {
+		v.Errorf("longer than a year (8784h)")
+	}
+	return d
+}
+
+func parseInclusion(v document.Value) *Inclusion {
+	if !v.Present() {
+		return nil
+	}
+	f := v.Fields()
+	var in Inclusion
+	in.Group, _ = f.Need("group").String()
+	in.Activity, _ = f.Need("activity").String()
+	f.Close()
+	return &in
+}
+
+// checkInclusion holds what a group includes against the groups of the same document.
+func checkInclusion(g Group, at document.Value, groups []Group) {
+	if g.Includes == nil || g.Includes.Group == "" {
+		return
+	}
+	v := at.Fields().Take("includes")
+	i := slices.IndexFunc(groups, func(o Group) bool { return o.Name == g.Includes.Group })
+	switch {
+	case i < 0:
+		v.Errorf("there is no group %q in this document%s", g.Includes.Group, document.Meant(g.Includes.Group, groupNames(groups)))
+	case groups[i].Kind == Total:
+		v.Errorf("group %q is itself a total; only single acts can be included in one", g.Includes.Group)
+	case !g.Greatest:
+		v.Errorf("a total that includes other acts is reported again as they add up: it needs repeat: greatest")
+	}
+}
+
+func groupNames(groups []Group) []string {
+	names := make([]string, len(groups))
+	for i, g := range groups {
+		names[i] = g.Name
+	}
+	return names
+}
