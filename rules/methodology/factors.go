@@ -77,7 +77,7 @@ func ParseFactors(file string, text []byte) (Factors, error) {
 }
 
 func parseFactor(e document.Entry) *Factor {
-	checkWord(e.Key, e.Name)
+	e.Key.CheckWord(e.Name)
 	fields := e.Value.Fields()
 	f := &Factor{Name: e.Name}
 	f.Kind, _ = fields.Need("kind").OneOf("average", "margin", "fuel", "item", "travel", "spend")
@@ -110,7 +110,7 @@ func parseAreas(v document.Value) map[string][]string {
 			e.Key.Errorf("%q is not a grid's code such as CN-central", e.Name)
 		}
 		for _, item := range e.Value.Items() {
-			region, ok := parseRegion(item)
+			region, ok := item.Region()
 			if other := in[region]; ok && other != "" {
 				item.Errorf("%s is already part of %s", region, other)
 			}

@@ -52,7 +52,7 @@ func ParseGroups(file string, text []byte) ([]Group, error) {
 }
 
 func parseGroup(e document.Entry) Group {
-	checkWord(e.Key, e.Name)
+	e.Key.CheckWord(e.Name)
 	f := e.Value.Fields()
 	g := Group{Name: e.Name}
 	kind, ok := f.Need("kind").OneOf(string(Spans), string(Total), string(Act))

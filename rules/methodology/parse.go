@@ -88,13 +88,10 @@ func (p *parser) identity(f *document.Fields) {
 	m.Title, _ = f.Need("title").Text()
 	m.BasedOn, _ = f.Take("based_on").Text()
 	m.Domain, _ = f.Need("domain").OneOf("life", "public-good", "consumption", "tourism", "travel")
-	activity := f.Need("activity")
-	if m.Activity, ok = activity.String(); ok {
-		checkWord(activity, m.Activity)
-	}
+	m.Activity, _ = f.Need("activity").Word()
 	m.Kind, _ = f.Need("kind").OneOf("reduction", "removal")
 	m.Use, _ = f.Need("use").OneOf("points", "unit")
-	m.Region, _ = parseRegion(f.Need("region"))
+	m.Region, _ = f.Need("region").Region()
 }
 
 func (p *parser) time(f *document.Fields) {
@@ -314,7 +311,7 @@ func (p *parser) inDimension(v document.Value, a quantity.Rat, u quantity.Unit, 
 func (p *parser) evidence(v document.Value) {
 	p.m.Evidence = map[string]Grade{}
 	for _, e := range v.Entries() {
-		checkWord(e.Key, e.Name)
+		e.Key.CheckWord(e.Name)
 		f := e.Value.Fields()
 		var g Grade
 		weight := f.Need("weight")
@@ -408,26 +405,6 @@ func parseSource(v document.Value, sources []Source) string {
 		v.Errorf("%q is not among sources%s", id, document.Meant(id, ids))
 	}
 	return id
-}
-
-var regionForm = regexp.MustCompile(`^[A-Z]{2}(-[A-Z0-9]{1,12})?$`)
-
-func parseRegion(v document.Value) (string, bool) {
-	s, ok := v.String()
-	if ok && !regionForm.MatchString(s) {
-		v.Errorf("%q is not a region's code such as CN, CN-42 or CN-420100", s)
-		return "", false
-	}
-	return s, ok
-}
-
-var wordForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-
-// checkWord reports a name that is not written as the names of groups, factors, activities and grades are.
-func checkWord(v document.Value, name string) {
-	if !wordForm.MatchString(name) || len(name) > maxName {
-		v.Errorf("%q: such a name is lower-case letters, digits and hyphens, and at most %d long", name, maxName)
-	}
 }
 
 // required are the texts that a verifier needs before a reduction can become a unit.
