@@ -66,12 +66,20 @@ func (f *Fields) Need(name string) Value {
 	return v
 }
 
+// Others lists the entries that were not taken.
+func (f *Fields) Others() []Entry {
+	var others []Entry
+	for _, e := range f.entries {
+		if !slices.Contains(f.known, e.Name) {
+			others = append(others, e)
+		}
+	}
+	return others
+}
+
 // Close reports every key that was not taken.
 func (f *Fields) Close() {
-	for _, e := range f.entries {
-		if slices.Contains(f.known, e.Name) {
-			continue
-		}
+	for _, e := range f.Others() {
 		hint := Meant(e.Name, f.known)
 		if hint == "" {
 			hint = "; known here: " + strings.Join(f.known, ", ")

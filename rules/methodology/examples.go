@@ -35,16 +35,18 @@ func (p *parser) examples(v document.Value) {
 		}
 		f := item.Fields()
 		var e Example
-		e.Given = p.given(f.Need("given"))
 		want := f.Need("want")
 		e.Want = p.want(want)
+		e.Given = p.given(f.Need("given"), e.Want.Reason)
 		e.Line, e.Column = want.Place()
 		f.Close()
 		p.m.Examples = append(p.m.Examples, e)
 	}
 }
 
-func (p *parser) given(v document.Value) (g Given) {
+// given reads an example's claim. One that wants bad-quantity may report what no input is called;
+// elsewhere such a name is a slip of the pen.
+func (p *parser) given(v document.Value, want reason.Code) (g Given) {
 	if !v.Present() {
 		return g
 	}
@@ -62,10 +64,17 @@ func (p *parser) given(v document.Value) (g Given) {
 			g.Quantities = append(g.Quantities, Reported{in.Name, text})
 		}
 	}
-	slices.SortFunc(g.Quantities, func(a, b Reported) int { return strings.Compare(a.Name, b.Name) })
 	p.when(&g, v, f)
 	g.History = p.past(f.Take("history"), g.Start)
-	f.Close()
+	if want == reason.BadQuantity {
+		for _, e := range f.Others() {
+			text, _ := e.Value.String()
+			g.Quantities = append(g.Quantities, Reported{e.Name, text})
+		}
+	} else {
+		f.Close()
+	}
+	slices.SortFunc(g.Quantities, func(a, b Reported) int { return strings.Compare(a.Name, b.Name) })
 	return g
 }
 
