@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/reason"
 )
 
@@ -37,8 +38,8 @@ type Claim struct {
 }
 
 // A Quantity is a reported value: a decimal number, alone (in the methodology's unit) or with a unit.
-// Text is in the form that Canonical gives.
-type Quantity struct{ Name, Text string }
+// Its text is in the form that Canonical gives.
+type Quantity = methodology.Reported
 
 // A Verdict says what became of a claim.
 type Verdict struct {

@@ -1,0 +1,355 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/store"
+)
+
+// Config is how a server takes claims in. Its zero value works.
+type Config struct {
+	Writers   int           // how many partitions are written at once; default 1 on SQLite, 3 on PostgreSQL
+	Full      int           // a partition with so many claims waiting is written at once; default 500
+	Most      int           // claims in one transaction; default 2,000
+	Linger    time.Duration // how long a partition that is not full waits for more while others are busy; default 100 ms
+	MaxClaims int           // claims taken and not yet answered; default 50,000
+	MaxBytes  int64         // bytes of requests being read or answered; default 64 MiB
+	Backfill  bool          // judge neither lateness nor the time from which a link is in force
+	Clock     func() claim.Micros
+	Log       *slog.Logger
+	Observe   func(Written) // told of every batch, for metrics; must be quick
+}
+
+// Written is what is to be told of a batch: nothing personal.
+type Written struct {
+	Claims   int
+	Verdicts []claim.Verdict // nil when it failed
+	Took     time.Duration
+	Err      error
+}
+
+func (c Config) withDefaults(db *store.DB) Config {
+	if c.Writers == 0 {
+		c.Writers = 3
+		if db.Single() {
+			c.Writers = 1
+		}
+	}
+	c.Full = orElse(c.Full, 500)
+	c.Most = orElse(c.Most, 2000)
+	c.Linger = orElse(c.Linger, 100*time.Millisecond)
+	c.MaxClaims = orElse(c.MaxClaims, 50_000)
+	c.MaxBytes = orElse(c.MaxBytes, 64<<20)
+	if c.Clock == nil {
+		c.Clock = func() claim.Micros { return time.Now().UnixMicro() }
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+func orElse[T comparable](v, other T) T {
+	var zero T
+	if v == zero {
+		return other
+	}
+	return v
+}
+
+// A Server takes claims from any number of callers and writes them partition by partition, many in one
+// transaction. Its memory is bounded by the budget: what does not fit is refused before it is taken.
+type Server struct {
+	Config
+	Judge *Judge
+
+	mu      sync.Mutex
+	wake    *sync.Cond
+	queues  []queue // by partition; guarded by mu
+	waiting int     // claims in all queues; guarded by mu
+	taken   int     // claims taken and not yet answered; guarded by mu
+	bytes   int64   // bytes reserved; guarded by mu
+	closed  bool    // guarded by mu
+	writers sync.WaitGroup
+}
+
+// A queue holds what waits for one partition, in order of arrival.
+type queue struct {
+	parcels []parcel
+	claims  int
+	since   time.Time // when the oldest parcel came
+	busy    bool      // a writer has the partition
+}
+
+// A parcel is the part of a request that goes to one partition.
+type parcel struct {
+	from  *request
+	index []int // which of the request's claims
+}
+
+// A request waits until all of its parcels are written.
+type request struct {
+	claims   []claim.Claim
+	verdicts []claim.Verdict
+	open     int // parcels not yet written; guarded by the server's mu
+	done     chan struct{}
+}
+
+// New starts the writers. Close ends them.
+func New(db *store.DB, config Config) *Server {
+	config = config.withDefaults(db)
+	s := &Server{Config: config, Judge: &Judge{DB: db, Backfill: config.Backfill}, queues: make([]queue, db.Parts)}
+	s.wake = sync.NewCond(&s.mu)
+	for range config.Writers {
+		s.writers.Go(s.write)
+	}
+	return s
+}
+
+// Close takes no more claims, answers those that were taken, and ends.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.wake.Broadcast()
+	s.writers.Wait()
+}
+
+// Reserve takes bytes from the budget before a request is read. When ok, release must be called once.
+func (s *Server) Reserve(bytes int64) (release func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.bytes+bytes > s.MaxBytes {
+		return nil, false
+	}
+	s.bytes += bytes
+	return func() {
+		s.mu.Lock()
+		s.bytes -= bytes
+		s.mu.Unlock()
+	}, true
+}
+
+// Load says how much of the budget is in use.
+func (s *Server) Load() (claims int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken, s.bytes
+}
+
+// Submit has claims judged and returns a verdict for each, in order; the reason is reason.Retry where
+// the claim was not judged. The error's kind is fault.Busy when the budget has no room, and nothing was
+// taken, and fault.Unavailable when none could be judged. If the caller goes away, the claims are judged
+// all the same.
+func (s *Server) Submit(ctx context.Context, claims []claim.Claim) ([]claim.Verdict, error) {
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	r, err := s.take(claims)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for i := range r.verdicts {
+		if r.verdicts[i].Reason != reason.Retry {
+			return r.verdicts, nil
+		}
+	}
+	return nil, fault.New(fault.Unavailable, "no claim could be judged; send them again")
+}
+
+// take puts a request's claims into the queues, all of them or none.
+func (s *Server) take(claims []claim.Claim) (*request, error) {
+	r := &request{claims: claims, verdicts: make([]claim.Verdict, len(claims)), done: make(chan struct{})}
+	byPart := s.split(claims)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fault.New(fault.Unavailable, "the server is shutting down; nothing was taken")
+	}
+	if s.taken+len(claims) > s.MaxClaims {
+		return nil, fault.New(fault.Busy, "too many claims at once; nothing was taken")
+	}
+	s.taken += len(claims)
+	s.waiting += len(claims)
+	now := time.Now()
+	for part, index := range byPart {
+		q := &s.queues[part]
+		for len(index) > 0 {
+			n := min(len(index), s.Most)
+			if len(q.parcels) == 0 {
+				q.since = now
+			}
+			q.parcels = append(q.parcels, parcel{r, index[:n]})
+			q.claims += n
+			r.open++
+			index = index[n:]
+		}
+	}
+	s.wake.Broadcast()
+	return r, nil
+}
+
+// split sorts the claims' places by partition, keeping their order.
+func (s *Server) split(claims []claim.Claim) [][]int {
+	byPart := make([][]int, len(s.queues))
+	for i := range claims {
+		part := s.Judge.DB.Route(claims[i].Sub)
+		byPart[part] = append(byPart[part], i)
+	}
+	return byPart
+}
+
+// write is a writer: it takes a partition that is due, writes a batch, answers, and goes on.
+func (s *Server) write() {
+	for {
+		part, parcels, ok := s.next()
+		if !ok {
+			return
+		}
+		s.batch(part, parcels)
+	}
+}
+
+// next waits for a partition to be due and takes what waits for it. It returns false when the server
+// has closed and nothing is left.
+func (s *Server) next() (part int, parcels []parcel, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		part, wait := s.due(time.Now())
+		if part >= 0 {
+			return part, s.fetch(part), true
+		}
+		if s.closed && s.waiting == 0 {
+			return 0, nil, false
+		}
+		if wait > 0 {
+			timer := time.AfterFunc(wait, s.wake.Broadcast)
+			s.wake.Wait()
+			timer.Stop()
+		} else {
+			s.wake.Wait()
+		}
+	}
+}
+
+// due picks the partition to write next: of those that are full, or have waited long enough, the one
+// that has waited longest. Otherwise it says how long until one is due, or 0 if none will be.
+func (s *Server) due(now time.Time) (part int, wait time.Duration) {
+	part, wait = -1, 0
+	linger := s.linger()
+	for i := range s.queues {
+		q := &s.queues[i]
+		if q.busy || q.claims == 0 {
+			continue
+		}
+		left := linger - now.Sub(q.since)
+		if q.claims < s.Full && left > 0 && !s.closed {
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			continue
+		}
+		if part < 0 || q.since.Before(s.queues[part].since) {
+			part = i
+		}
+	}
+	return part, wait
+}
+
+// linger is how long a partition waits for more: not at all on a quiet server, longer the more is
+// waiting, because a transaction costs the same for one claim as for many.
+func (s *Server) linger() time.Duration {
+	quiet := s.Full / 8
+	if s.waiting <= quiet {
+		return 0
+	}
+	return min(s.Linger, s.Linger*time.Duration(s.waiting)/time.Duration(4*s.Full))
+}
+
+// fetch takes up to Most claims from a partition's queue, in order of arrival.
+func (s *Server) fetch(part int) []parcel {
+	q := &s.queues[part]
+	n, claims := 0, 0
+	for n < len(q.parcels) && (n == 0 || claims+len(q.parcels[n].index) <= s.Most) {
+		claims += len(q.parcels[n].index)
+		n++
+	}
+	parcels := q.parcels[:n:n]
+	q.parcels = q.parcels[n:]
+	q.claims -= claims
+	q.busy = true
+	q.since = time.Now()
+	s.waiting -= claims
+	return parcels
+}
+
+// batch writes parcels of one partition and answers for them.
+func (s *Server) batch(part int, parcels []parcel) {
+	var claims []claim.Claim
+	for _, p := range parcels {
+		for _, i := range p.index {
+			claims = append(claims, p.from.claims[i])
+		}
+	}
+	began := time.Now()
+	verdicts, err := s.admit(part, claims)
+	if s.Observe != nil {
+		s.Observe(Written{Claims: len(claims), Verdicts: verdicts, Took: time.Since(began), Err: err})
+	}
+	if err != nil {
+		s.Log.Error("a batch failed; its claims are to be sent again", "part", part, "claims", len(claims), "err", err)
+	}
+	s.answer(part, parcels, verdicts)
+}
+
+// admit judges under a context of its own: claims that were taken are judged though their sender left.
+// A panic, which means that our own arithmetic is broken, costs this batch and not the server.
+func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			verdicts, err = nil, fmt.Errorf("judging broke: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return s.Judge.Admit(context.Background(), part, claims, s.Clock())
+}
+
+// answer hands out verdicts, or retry where there are none, and lets go of the partition.
+func (s *Server) answer(part int, parcels []parcel, verdicts []claim.Verdict) {
+	n := 0
+	for _, p := range parcels {
+		for _, i := range p.index {
+			if verdicts == nil {
+				p.from.verdicts[i] = claim.Verdict{Reason: reason.Retry}
+			} else {
+				p.from.verdicts[i] = verdicts[n]
+			}
+			n++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken -= n
+	s.queues[part].busy = false
+	for _, p := range parcels {
+		if p.from.open--; p.from.open == 0 {
+			close(p.from.done)
+		}
+	}
+	if s.waiting > 0 || s.closed {
+		s.wake.Broadcast()
+	}
+}

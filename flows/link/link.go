@@ -1,0 +1,202 @@
+// Package link records and ends members' consent. A link lets one partner report one member's acts in
+// one programme, under a pseudonym that it alone knows.
+package link
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/store"
+)
+
+// A Consent is what a member agrees to.
+type Consent struct {
+	Account   store.AccountID // zero opens an account
+	Programme string
+	Partner   string
+	Scenarios []string  // none for all of the programme's
+	Purposes  []string  // of claim.Purposes; ticking none is valid, and then nothing is credited
+	Since     time.Time // acts from then on; zero for now
+	Objects   []string  // meters, cars that claims may name
+}
+
+// maxObjects bounds what one consent registers.
+const maxObjects = 20
+
+// A Granted link is its sub, and the account behind it, which the partner does not learn.
+type Granted struct {
+	Sub     string
+	Account store.AccountID
+}
+
+// Grant records a consent. An object that is another account's is a conflict, and then nothing is granted.
+func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent, now time.Time) (Granted, error) {
+	if err := check(book, &c, now); err != nil {
+		return Granted{}, err
+	}
+	account := c.Account
+	if account == (store.AccountID{}) {
+		opened, err := open(ctx, db, now)
+		if err != nil {
+			return Granted{}, err
+		}
+		account = opened
+	} else if account.Part < 0 || account.Part >= db.Parts {
+		return Granted{}, fault.New(fault.NotFound, "there is no account %s", account)
+	}
+	// Each object is registered at its own home first. If we die in between, it is the account's
+	// already, and the same request again goes through.
+	for _, object := range c.Objects {
+		err := db.TakeObject(ctx, object, account, now.UnixMicro())
+		if errors.Is(err, store.ErrTaken) {
+			return Granted{}, fault.New(fault.Conflict, "%q is registered to another account", object)
+		}
+		if err != nil {
+			return Granted{}, err
+		}
+	}
+	links := []claim.Link{{
+		Account: account.Number, Programme: c.Programme, Partner: c.Partner,
+		Scenarios: c.Scenarios, Purposes: c.Purposes, Since: c.Since.UnixMicro(),
+	}}
+	err := db.Update(ctx, account.Part, now.UnixMicro(), func(tx *store.Tx) error {
+		there, err := tx.HasAccount(ctx, account.Number)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fault.New(fault.NotFound, "there is no account %s", account)
+		}
+		for _, object := range c.Objects {
+			if err := tx.AddObject(ctx, account.Number, object); err != nil {
+				return err
+			}
+		}
+		return tx.Grant(ctx, links)
+	})
+	return Granted{links[0].Sub, account}, err
+}
+
+func open(ctx context.Context, db *store.DB, now time.Time) (id store.AccountID, err error) {
+	id.Part = rand.IntN(db.Parts)
+	err = db.Update(ctx, id.Part, now.UnixMicro(), func(tx *store.Tx) (err error) {
+		id.Number, err = tx.OpenAccounts(ctx, 1)
+		return err
+	})
+	return id, err
+}
+
+// check holds a consent against what is published, and fills in its beginning.
+func check(book *rulebook.Rulebook, c *Consent, now time.Time) error {
+	p := book.Programmes[c.Programme]
+	if p == nil {
+		return fault.New(fault.NotFound, "there is no programme %q", c.Programme)
+	}
+	if !takesPart(p, c.Partner) {
+		return fault.New(fault.Invalid, "%q reports nothing in programme %s", c.Partner, p.ID)
+	}
+	for _, s := range c.Scenarios {
+		if _, ok := p.Scenarios[s]; !ok {
+			return fault.New(fault.Invalid, "programme %s has no scenario %q", p.ID, s)
+		}
+	}
+	for _, purpose := range c.Purposes {
+		if !slices.Contains(claim.Purposes, purpose) {
+			return fault.New(fault.Invalid, "a purpose is one of %v, not %q", claim.Purposes, purpose)
+		}
+	}
+	if len(c.Objects) > maxObjects {
+		return fault.New(fault.Invalid, "a consent registers at most %d objects", maxObjects)
+	}
+	for _, o := range c.Objects {
+		if o == "" || len(o) > claim.MaxID {
+			return fault.New(fault.Invalid, "an object's name has 1 to %d bytes", claim.MaxID)
+		}
+	}
+	if c.Since.IsZero() {
+		c.Since = now
+	}
+	return nil
+}
+
+func takesPart(p *rulebook.Programme, partner string) bool {
+	for _, s := range p.Scenarios {
+		if slices.Contains(s.Partners, partner) {
+			return true
+		}
+	}
+	return false
+}
+
+// Revoke ends a link now. Ending it again changes nothing. A partner (or "" for the operator) can only
+// end its own, and does not learn of others'.
+func Revoke(ctx context.Context, db *store.DB, sub, partner string, now time.Time) error {
+	l, part, err := db.LinkOf(ctx, sub)
+	if err != nil {
+		return err
+	}
+	if partner != "" && l.Partner != partner {
+		return fault.New(fault.NotFound, "there is no such link")
+	}
+	return db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error { return tx.Revoke(ctx, sub) })
+}
+
+// enrolAtOnce is how many members are enrolled in one transaction.
+const enrolAtOnce = 2000
+
+// Enrol opens n accounts, spread over the partitions, each linked to the partner with all scenarios and
+// purposes from now on, and returns their subs. It is for an operator who brings members along.
+func Enrol(ctx context.Context, db *store.DB, book *rulebook.Rulebook, programme, partner string, n int, now time.Time) ([]string, error) {
+	c := Consent{Programme: programme, Partner: partner, Purposes: claim.Purposes}
+	if err := check(book, &c, now); err != nil {
+		return nil, err
+	}
+	subs := make([]string, 0, n)
+	first := rand.IntN(db.Parts)
+	for i := range db.Parts {
+		share := n / db.Parts
+		if i < n%db.Parts {
+			share++
+		}
+		part := (first + i) % db.Parts
+		for share > 0 {
+			k := min(share, enrolAtOnce)
+			more, err := enrol(ctx, db, part, k, c)
+			if err != nil {
+				return nil, err
+			}
+			subs = append(subs, more...)
+			share -= k
+		}
+	}
+	rand.Shuffle(n, func(i, j int) { subs[i], subs[j] = subs[j], subs[i] })
+	return subs, nil
+}
+
+func enrol(ctx context.Context, db *store.DB, part, n int, c Consent) (subs []string, err error) {
+	err = db.Update(ctx, part, c.Since.UnixMicro(), func(tx *store.Tx) error {
+		number, err := tx.OpenAccounts(ctx, n)
+		if err != nil {
+			return err
+		}
+		links := make([]claim.Link, n)
+		for i := range links {
+			links[i] = claim.Link{Account: number + int64(i), Programme: c.Programme, Partner: c.Partner, Purposes: c.Purposes, Since: c.Since.UnixMicro()}
+		}
+		if err := tx.Grant(ctx, links); err != nil {
+			return err
+		}
+		subs = subs[:0]
+		for i := range links {
+			subs = append(subs, links[i].Sub)
+		}
+		return nil
+	})
+	return subs, err
+}

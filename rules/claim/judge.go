@@ -1,0 +1,265 @@
+package claim
+
+import (
+	"slices"
+
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/methodology"
+	"github.com/tanpu/tanpu/rules/reason"
+)
+
+// MaxMilligrams bounds what one claim can be worth (10,000 t): beyond it something is wrong, and sums
+// of what is within it stay far inside int64.
+const MaxMilligrams = 1e13
+
+// A Row is a recorded claim: the claim, its verdict, and what the leaf needs besides.
+type Row struct {
+	Claim     *Claim
+	Account   Number
+	Programme string
+	Group     string
+	Vintage   string        // local year of the start; "" where no methodology was reached
+	Holder    ledger.Holder // who received the reduction: the account or the applicant; 0 when nobody did
+	Verdict   Verdict
+	Method    *methodology.Methodology // nil where none was reached
+	Used      []methodology.Use        // earlier values, factors and cap usage that it was judged by
+	Key       [32]byte                 // the account's
+}
+
+// An Outcome is all that follows from judging a docket. Its entry sums to zero.
+type Outcome struct {
+	Verdicts []Verdict // one for each claim, in order
+	Rows     []Row     // the recorded ones, in order: a row's place is its ordinal
+	Counts   Counts    // the others
+	Entry    ledger.Entry
+	Changed  *Known // slots, usage, history and nets as they are now; only those that changed
+}
+
+// Judge goes through the docket in order of arrival; the first reason that applies is the verdict.
+// It updates known, which NewKnown made, so that later claims of the docket see the earlier ones.
+func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
+	o := &Outcome{
+		Verdicts: make([]Verdict, len(d.cases)),
+		Rows:     make([]Row, 0, len(d.cases)),
+		Counts:   Counts{},
+		Changed:  NewKnown(),
+	}
+	for i := range d.cases {
+		m := &d.cases[i]
+		row := d.judge(m, known, o)
+		if !row.Verdict.Reason.Recorded() {
+			o.Counts[Count{m.programmeID(), row.Verdict.Reason}]++
+			o.Verdicts[i] = row.Verdict
+			continue
+		}
+		row.Verdict.Ref = Ref{Part: part, Batch: number, Ord: len(o.Rows)}
+		d.post(&row, m, o)
+		known.Same[m.identity()] = recorded(&row)
+		o.Verdicts[i] = row.Verdict
+		o.Rows = append(o.Rows, row)
+	}
+	return o
+}
+
+func recorded(r *Row) Recorded {
+	return Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: Body(r.Claim), Verdict: r.Verdict}
+}
+
+func (m *matter) programmeID() string {
+	if m.link == nil {
+		return ""
+	}
+	return m.link.Programme
+}
+
+// judge finds the verdict of one claim and, if it counts, notes what that takes up.
+func (d *Docket) judge(m *matter, known *Known, o *Outcome) Row {
+	row := Row{Claim: m.claim, Method: m.method}
+	if m.link != nil {
+		if first, ok := known.Same[m.identity()]; ok {
+			row.Verdict = again(m.claim, first)
+			return row
+		}
+		row.Account, row.Key, row.Programme = m.link.Account, m.link.Key, m.link.Programme
+	}
+	if m.method != nil {
+		row.Group, row.Vintage, row.Verdict.Method = m.method.Group, m.vintage(), m.method.Name()
+	}
+	if m.refused != reason.OK {
+		row.Verdict.Reason, row.Verdict.Operands = m.refused, m.operands
+		return row
+	}
+	if code, operands := d.taken(m, known); code != reason.OK {
+		row.Verdict.Reason, row.Verdict.Operands = code, operands
+		return row
+	}
+	return d.weigh(m, row, known, o)
+}
+
+// again is the verdict on a claim whose identity is known: the first verdict, or id-reused.
+func again(c *Claim, first Recorded) Verdict {
+	if !first.is(c) {
+		return Verdict{Reason: reason.IDReused}
+	}
+	v := first.Verdict
+	v.First, v.Reason = v.Reason, reason.Replay
+	return v
+}
+
+// taken looks whether the act was already counted.
+func (d *Docket) taken(m *matter, known *Known) (reason.Code, reason.Operands) {
+	switch m.group.Kind {
+	case methodology.Spans:
+		for _, s := range known.Spans[m.line()] {
+			if clash(s, m.claim.Start, m.claim.End, m.group.Tolerance.Microseconds()) {
+				return reason.Overlap, reason.Operands{Other: s.By}
+			}
+		}
+	case methodology.Act, methodology.Total:
+		slot, _ := d.slot(m)
+		if c, ok := known.Slots[slot]; ok && !m.group.Greatest {
+			return reason.Overlap, reason.Operands{Other: c.By}
+		}
+	}
+	return reason.OK, reason.Operands{}
+}
+
+// clash reports whether one person cannot have done both: the spans overlap by more than the tolerance,
+// or by more than half of the shorter one. One without length counts as wholly inside the other when
+// it lies within it, or is the same instant.
+func clash(s Span, start, end Micros, tolerance int64) bool {
+	overlap := min(s.End, end) - max(s.Start, start)
+	shorter := min(s.End-s.Start, end-start)
+	if shorter == 0 {
+		return overlap == 0 && (s.Start == start && s.End == end || s.Start < start && end < s.End || start < s.Start && s.End < end)
+	}
+	return overlap > 0 && (overlap > tolerance || 2*overlap > shorter)
+}
+
+// weigh computes what the claim is worth, holds it against the caps, and credits it.
+func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
+	given := m.given(known)
+	q, code, operands := m.method.Quantify(&given, m.inputs)
+	w := weighing{matter: m, known: known, value: q.Milligrams, inputs: m.inputs}
+	if code == reason.OK {
+		w.worth = d.worth(m, known, q.Milligrams)
+	}
+	if capped, limit := w.hold(); capped {
+		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
+		return row
+	}
+	if w.cut && code == reason.OK { // an input was cut to what is left of its cap: compute again
+		q, code, operands = m.method.Quantify(&given, w.inputs)
+		w.value = q.Milligrams
+		w.worth = min(w.worth, d.worth(m, known, q.Milligrams))
+	}
+	if code == reason.OK && (w.value > MaxMilligrams || w.value < -MaxMilligrams) {
+		code, operands = reason.CannotCompute, reason.Operands{Rule: "reduction", Limit: "10000 tCO2e"}
+	}
+	row.Verdict.Reason, row.Verdict.Operands = code, operands
+	row.Used = append(q.Used, w.used()...)
+	if code.Kind() != reason.Accepted {
+		return row
+	}
+	if code == reason.OK {
+		row.Verdict.Operands, row.Verdict.Milligrams = w.trimmed, w.worth
+		d.count(m, known, o, w.value)
+	}
+	d.take(m, known, o)
+	w.use(o)
+	d.keep(m, known, o)
+	return row
+}
+
+// worth turns a result into what is to be credited for it, before caps: what it adds to its period's
+// total, or to its year's net, or else the result itself. Only a net: year claim may debit.
+func (d *Docket) worth(m *matter, known *Known, value int64) int64 {
+	if m.method.NetYear {
+		before := known.Nets[m.netKey()]
+		return max(0, before+value) - max(0, before)
+	}
+	if slot, ok := d.slot(m); ok && m.group.Kind != methodology.Act {
+		before := known.Slots[slot]
+		return before.with(m, value).credit() - before.credit()
+	}
+	return max(0, value)
+}
+
+// with is what the period holds when m's result is counted in it: a total stands against the totals,
+// an included act adds to the acts.
+func (c Counted) with(m *matter, value int64) Counted {
+	if m.group.Kind == methodology.Total {
+		c.Greatest = max(c.Greatest, value)
+	} else {
+		c.Included += max(0, value)
+	}
+	return c
+}
+
+// count carries a result into its year's net or its period's totals.
+func (d *Docket) count(m *matter, known *Known, o *Outcome, value int64) {
+	if m.method.NetYear {
+		known.Nets[m.netKey()] += value
+		o.Entry.Move(ledger.Issuance, m.netKey().Holder, m.netKey().Asset, value)
+		return
+	}
+	if slot, ok := d.slot(m); ok && m.group.Kind != methodology.Act {
+		known.setSlot(o, slot, known.Slots[slot].with(m, value))
+	}
+}
+
+func (m *matter) netKey() ledger.Key {
+	return ledger.Key{Holder: ledger.Holder(m.link.Account), Asset: m.net()}
+}
+
+// take notes that the act's time, key or period is taken.
+func (d *Docket) take(m *matter, known *Known, o *Outcome) {
+	switch m.group.Kind {
+	case methodology.Spans:
+		known.Spans[m.line()] = append(known.Spans[m.line()], Span{m.claim.Start, m.claim.End, m.claim.Partner})
+	case methodology.Act, methodology.Total:
+		slot, _ := d.slot(m)
+		c := known.Slots[slot]
+		c.By = m.claim.Partner
+		known.setSlot(o, slot, c)
+	}
+}
+
+func (k *Known) setSlot(o *Outcome, s Slot, c Counted) {
+	k.Slots[s] = c
+	o.Changed.Slots[s] = c
+}
+
+// keep stores the inputs that are history for later claims.
+func (d *Docket) keep(m *matter, known *Known, o *Outcome) {
+	for i := range m.method.Inputs {
+		if !m.method.Inputs[i].Keep {
+			continue
+		}
+		key := m.kept(m.method.Inputs[i].Name, m.method.KeepPeriod(m.claim.Start))
+		known.Kept[key] = m.inputs[i]
+		o.Changed.Kept[key] = m.inputs[i]
+	}
+}
+
+// post writes the row's part of the entry: issuance gives; by the programme's ownership and the member's
+// purposes the applicant receives, and the member points for it, or the member receives.
+func (d *Docket) post(row *Row, m *matter, o *Outcome) {
+	mg := row.Verdict.Milligrams
+	if mg == 0 {
+		return
+	}
+	row.Holder = ledger.Holder(row.Account)
+	if m.programme.Assigned && slices.Contains(m.link.Purposes, Assign) {
+		row.Holder = ledger.Applicant
+	}
+	o.Entry.Move(ledger.Issuance, row.Holder, m.series(), mg)
+	if row.Holder != ledger.Applicant || m.programme.Points == nil {
+		return
+	}
+	if n := m.programme.Points.For(mg); n > 0 {
+		row.Verdict.Points = n
+		asset := ledger.Points(m.programme.ID, m.programme.Points.Expiry(d.At))
+		o.Entry.Move(ledger.Issuance, ledger.Holder(row.Account), asset, n)
+	}
+}

@@ -1,0 +1,158 @@
+package claim
+
+import (
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/quantity"
+	"github.com/tanpu/tanpu/rules/reason"
+)
+
+// Number is an account's number within its partition, from 1.
+type Number = int64
+
+// A Link is a member's consent to one partner in one programme, known by its sub.
+type Link struct {
+	Sub       string
+	Account   Number
+	Key       [32]byte // the account's, for the salts of its leaves
+	Programme string
+	Partner   string
+	Scenarios []string // those consented to; empty for all of the programme's
+	Purposes  []string // see Credit and Assign
+	Since     Micros   // acts that began before are not covered
+	Revoked   Micros   // 0 while in force
+	Objects   []string // meters, cars registered to the account
+}
+
+// Purposes that a member can consent to.
+const (
+	Credit     = "credit"     // count my acts in my carbon account
+	Assign     = "assign"     // pass title of my reductions to the applicant, for points
+	Statistics = "statistics" // count me in published statistics
+)
+
+// Purposes lists all of them.
+var Purposes = []string{Credit, Assign, Statistics}
+
+// An Identity is what makes a claim the same claim.
+type Identity struct {
+	Account Number
+	Partner string
+	ID      string
+}
+
+// A Recorded claim is one that has its verdict, with its content for comparison.
+type Recorded struct {
+	Scenario   string
+	Start, End Micros
+	Body       string // see Body
+	Verdict    Verdict
+}
+
+// is reports whether c says the same as the recorded claim.
+func (r *Recorded) is(c *Claim) bool {
+	return r.Start == c.Start && r.End == c.End && r.Scenario == c.Scenario && r.Body == Body(c)
+}
+
+// A Span is the time of an accepted act, and the partner that reported it.
+type Span struct {
+	Start, End Micros
+	By         string
+}
+
+// A Line is an account's acts in one group of kind spans.
+type Line struct {
+	Account Number
+	Group   string
+}
+
+// A Slot is what can be counted once: an act by its key, or a total by its period (and object).
+type Slot struct {
+	Account Number
+	Group   string
+	Key     string
+}
+
+// Counted is what a slot holds so far, in milligrams before caps.
+type Counted struct {
+	Greatest int64  // the greatest of the totals reported
+	Included int64  // the sum of the acts of another group that describe the same thing
+	By       string // the partner that reported last
+}
+
+// credit is what a period with these counts is worth.
+func (c Counted) credit() int64 { return max(c.Greatest, c.Included) }
+
+// A Period is a local day, month or year in which caps are counted for one account and methodology.
+type Period struct {
+	Account Number
+	Method  string // without version: a new version does not refill a cap
+	Name    string // 2026-08-21, 2026-08 or 2026
+}
+
+// Usage is what was counted in a period.
+type Usage struct {
+	Claims  int64
+	Amounts []Amount // in order of name: inputs in base units, "reduction" in milligrams
+}
+
+// An Amount is the sum of one capped input.
+type Amount struct {
+	Of    string
+	Value quantity.Rat
+}
+
+// Kept names an earlier value of an input that is history for later claims.
+type Kept struct {
+	Account Number
+	Method  string // without version
+	Input   string
+	Object  string
+	Period  string
+}
+
+// Needs lists what must be known to judge a docket.
+type Needs struct {
+	Same  []Identity
+	Near  []Near
+	Slots []Slot
+	Usage []Period
+	Kept  []Kept
+	Nets  []ledger.Key
+}
+
+// Near asks for the accepted spans of a line that may overlap [From, To].
+type Near struct {
+	Line
+	From, To Micros
+}
+
+// Known answers Needs. Judging updates it, claim by claim.
+type Known struct {
+	Same  map[Identity]Recorded
+	Spans map[Line][]Span
+	Slots map[Slot]Counted
+	Usage map[Period]Usage
+	Kept  map[Kept]quantity.Rat
+	Nets  map[ledger.Key]int64
+}
+
+// NewKnown knows nothing yet.
+func NewKnown() *Known {
+	return &Known{
+		Same:  map[Identity]Recorded{},
+		Spans: map[Line][]Span{},
+		Slots: map[Slot]Counted{},
+		Usage: map[Period]Usage{},
+		Kept:  map[Kept]quantity.Rat{},
+		Nets:  map[ledger.Key]int64{},
+	}
+}
+
+// Counts are the verdicts that leave no row, by programme and reason.
+type Counts map[Count]int64
+
+// A Count names one of them.
+type Count struct {
+	Programme string
+	Reason    reason.Code
+}

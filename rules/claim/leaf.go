@@ -1,0 +1,187 @@
+package claim
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/reason"
+)
+
+// Body is the canonical text of what a claim says besides who, what and when: one JSON object, keys in
+// order, absent ones left out, strings escaped as in RFC 8785. Two claims with the same identity,
+// scenario, times and body are the same claim.
+func Body(c *Claim) string { return string(appendBody(make([]byte, 0, 96), c)) }
+
+func appendBody(b []byte, c *Claim) []byte {
+	b = append(b, '{')
+	b = appendField(b, "act", c.Act)
+	b = appendField(b, "commitment", c.Commitment)
+	b = appendField(b, "evidence", c.Evidence)
+	b = appendField(b, "object", c.Object)
+	if len(c.Quantities) > 0 {
+		b = append(comma(b), `"quantities":{`...)
+		for i := range c.Quantities {
+			b = appendField(b, c.Quantities[i].Name, c.Quantities[i].Text)
+		}
+		b = append(b, '}')
+	}
+	b = appendField(b, "region", c.Region)
+	return append(b, '}')
+}
+
+// Leaf is the canonical text of a recorded claim and its outcome, without the salt.
+func Leaf(b []byte, r *Row) []byte {
+	c, v := r.Claim, &r.Verdict
+	b = append(b, `{"claim":{`...)
+	b = appendField(b, "partner", c.Partner)
+	b = appendField(b, "id", c.ID)
+	b = appendField(b, "sub", c.Sub)
+	b = appendField(b, "scenario", c.Scenario)
+	b = appendInt(b, "start", c.Start)
+	b = appendInt(b, "end", c.End)
+	b = appendBody(append(comma(b), `"body":`...), c)
+	b = append(b, `},"verdict":{`...)
+	b = appendField(b, "reason", string(v.Reason))
+	b = appendField(b, "programme", r.Programme)
+	b = appendField(b, "method", v.Method)
+	if r.Method != nil {
+		b = append(hex.AppendEncode(append(comma(b), `"method_sha256":"`...), r.Method.Hash[:]), '"')
+	}
+	b = appendInt(b, "reduction_mg", v.Milligrams)
+	b = appendInt(b, "points_thousandths", v.Points)
+	b = appendInt(b, "holder", holderCode(r.Holder))
+	b = appendOperands(b, &v.Operands)
+	b = appendField(b, "used", Used(r))
+	return append(b, `}}`...)
+}
+
+// holderCode tells whether nobody (0), the member (1) or the applicant (2) received the reduction,
+// without the account's number.
+func holderCode(h ledger.Holder) int64 {
+	switch {
+	case h == ledger.Applicant:
+		return 2
+	case h > 0:
+		return 1
+	}
+	return 0
+}
+
+// Used is the canonical text of the earlier values, factors and usage that a claim was judged by:
+// a line each, what=value.
+func Used(r *Row) string {
+	if len(r.Used) == 0 {
+		return ""
+	}
+	b := make([]byte, 0, 64)
+	for i, u := range r.Used {
+		if i > 0 {
+			b = append(b, '\n')
+		}
+		b = append(append(append(b, u.What...), '='), u.Value...)
+	}
+	return string(b)
+}
+
+// Operands is the canonical text of a verdict's operands: one JSON object, or "" when there are none.
+func Operands(o *reason.Operands) string {
+	if *o == (reason.Operands{}) {
+		return ""
+	}
+	b := appendOperands(nil, o)
+	return string(b[len(`"operands":`):])
+}
+
+func appendOperands(b []byte, o *reason.Operands) []byte {
+	if *o == (reason.Operands{}) {
+		return b
+	}
+	b = append(comma(b), `"operands":{`...)
+	b = appendField(b, "field", o.Field)
+	b = appendField(b, "got", o.Got)
+	b = appendField(b, "limit", o.Limit)
+	b = appendField(b, "want", o.Want)
+	b = appendField(b, "need", o.Need)
+	b = appendField(b, "from", o.From)
+	b = appendField(b, "until", o.Until)
+	b = appendField(b, "rule", o.Rule)
+	b = appendField(b, "other", o.Other)
+	return append(b, '}')
+}
+
+// Salt keeps a leaf from being guessed by trying all plausible claims: it needs the account's key,
+// and goes when the key is destroyed.
+func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
+	var place [12]byte
+	binary.BigEndian.PutUint64(place[:], uint64(batch))
+	binary.BigEndian.PutUint32(place[8:], uint32(ord))
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write(place[:])
+	var salt [sha256.Size]byte
+	mac.Sum(salt[:0])
+	return salt
+}
+
+// LeafHash is the Merkle leaf of a recorded claim: H(0 ‖ salt ‖ leaf).
+func LeafHash(r *Row) ledger.Hash {
+	salt := Salt(r.Key, r.Verdict.Ref.Batch, r.Verdict.Ref.Ord)
+	return ledger.LeafHash(salt[:], Leaf(make([]byte, 0, 640), r))
+}
+
+func comma(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] != '{' {
+		return append(b, ',')
+	}
+	return b
+}
+
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(appendString(comma(b), name), ':')
+	return appendString(b, value)
+}
+
+func appendInt(b []byte, name string, n int64) []byte {
+	b = append(appendString(comma(b), name), ':')
+	return strconv.AppendInt(b, n, 10)
+}
+
+// appendString quotes s as RFC 8785 §3.2.2.2 says.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	plain := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+			continue
+		}
+		b = append(b, s[plain:i]...)
+		b = appendEscape(b, s[i])
+		plain = i + 1
+	}
+	return append(append(b, s[plain:]...), '"')
+}
+
+func appendEscape(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, '\\', 'b')
+	case '\f':
+		return append(b, '\\', 'f')
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\r':
+		return append(b, '\\', 'r')
+	case '\t':
+		return append(b, '\\', 't')
+	}
+	const digits = "0123456789abcdef"
+	return append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+}

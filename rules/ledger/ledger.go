@@ -1,0 +1,119 @@
+// Package ledger keeps the books: assets, postings that sum to zero, and the record by which a batch
+// of judged claims is known for good. Everything countable is a balance.
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A Holder is whose balance it is: a member's account number within its partition (positive), or one of
+// the striped counter-accounts below, which have a row in every partition and whose balance is the sum.
+type Holder int64
+
+const (
+	Issuance  Holder = -1 // gives whatever is credited; its balance is minus all there is
+	Applicant Holder = -2 // receives the reductions whose title passed to the programme's applicant
+	Liability Holder = -3 // carries what a partner owes for reversals after pooling
+	Expiry    Holder = -4 // receives points that ran out
+)
+
+// An Asset is what a balance counts.
+type Asset string
+
+// Series names the reductions of one programme, methodology version and vintage, in milligrams of CO2e.
+func Series(programme, method, vintage string) Asset {
+	return Asset("CO2E/" + programme + "/" + method + "/" + vintage)
+}
+
+// Net names the signed results of a net: year series, of which only what is above zero is credited.
+func Net(programme, method, year string) Asset {
+	return Asset("NET/" + programme + "/" + method + "/" + year)
+}
+
+// Points names a programme's points that expire at the end of the month, in thousandths of a point.
+func Points(programme, expiryMonth string) Asset {
+	return Asset("POINT/" + programme + "/" + expiryMonth)
+}
+
+// Kind is the asset's first word: CO2E, NET, POINT.
+func (a Asset) Kind() string {
+	kind, _, _ := strings.Cut(string(a), "/")
+	return kind
+}
+
+// A Key names one balance within a partition.
+type Key struct {
+	Holder Holder
+	Asset  Asset
+}
+
+// An Entry collects postings. It can only move amounts from one holder to another,
+// so for each asset it sums to zero whatever is posted.
+type Entry struct {
+	amounts map[Key]int64
+}
+
+// Move posts amount of the asset from one holder to another; a negative amount moves it back.
+// It panics when a sum leaves int64, which no real programme's milligrams can do (9.2 million tonnes
+// to one account in one batch) and which bounded inputs rule out.
+func (e *Entry) Move(from, to Holder, asset Asset, amount int64) {
+	if amount == 0 {
+		return
+	}
+	if e.amounts == nil {
+		e.amounts = map[Key]int64{}
+	}
+	e.amounts[Key{from, asset}] = mustAdd(e.amounts[Key{from, asset}], -amount)
+	e.amounts[Key{to, asset}] = mustAdd(e.amounts[Key{to, asset}], amount)
+}
+
+func mustAdd(a, b int64) int64 {
+	if s, ok := Add(a, b); ok {
+		return s
+	}
+	panic("ledger: amount out of range")
+}
+
+// Add adds two amounts and reports whether the sum fits.
+func Add(a, b int64) (int64, bool) {
+	s := a + b
+	return s, (s > a) == (b > 0) && s != math.MinInt64
+}
+
+// A Posting is what an entry adds to one balance.
+type Posting struct {
+	Key
+	Amount int64
+}
+
+// Postings lists what the entry adds to each balance, in order of holder and asset.
+func (e *Entry) Postings() []Posting {
+	out := make([]Posting, 0, len(e.amounts))
+	for k, n := range e.amounts {
+		if n != 0 {
+			out = append(out, Posting{k, n})
+		}
+	}
+	slices.SortFunc(out, func(a, b Posting) int {
+		return cmp.Or(cmp.Compare(a.Holder, b.Holder), strings.Compare(string(a.Asset), string(b.Asset)))
+	})
+	return out
+}
+
+// Balanced returns an error naming the first asset whose postings do not sum to zero.
+func Balanced(postings []Posting) error {
+	sums := map[Asset]int64{}
+	for _, p := range postings {
+		sums[p.Asset] += p.Amount
+	}
+	for asset, sum := range sums {
+		if sum != 0 {
+			return fmt.Errorf("postings of %s sum to %d, not to zero", asset, sum)
+		}
+	}
+	return nil
+}

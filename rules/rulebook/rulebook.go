@@ -1,0 +1,106 @@
+// Package rulebook holds what is published at one moment: programmes, methodologies, groups and factors.
+// Publishing anything makes a new rulebook with the next number, and every batch names the one it was
+// judged by, so that it can be judged again.
+package rulebook
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/methodology"
+)
+
+// A Rulebook never changes once it is made and can be shared.
+type Rulebook struct {
+	Number     int64
+	Programmes map[string]*Programme
+	Groups     map[string]methodology.Group
+
+	methods   map[string][]*methodology.Methodology // by id, the latest from first
+	including map[methodology.Inclusion]methodology.Group
+}
+
+// New binds documents together into a rulebook.
+func New(number int64, groups map[string]methodology.Group, methods []*methodology.Methodology, programmes []*Programme) *Rulebook {
+	b := &Rulebook{
+		Number:     number,
+		Programmes: map[string]*Programme{},
+		Groups:     groups,
+		methods:    map[string][]*methodology.Methodology{},
+		including:  map[methodology.Inclusion]methodology.Group{},
+	}
+	for _, p := range programmes {
+		b.Programmes[p.ID] = p
+	}
+	for _, m := range methods {
+		b.methods[m.ID] = append(b.methods[m.ID], m)
+	}
+	for _, versions := range b.methods {
+		slices.SortFunc(versions, func(x, y *methodology.Methodology) int {
+			return cmp.Or(y.From.Compare(x.From), cmp.Compare(y.Version, x.Version))
+		})
+	}
+	for _, g := range groups {
+		if g.Includes != nil {
+			b.including[*g.Includes] = g
+		}
+	}
+	return b
+}
+
+// Method finds the version in force at an instant (µs UTC): the one with the latest from that is not
+// after it, or nil when there is none or that one has ended.
+func (b *Rulebook) Method(id string, at int64) *methodology.Methodology {
+	for _, m := range b.methods[id] {
+		if m.From.UnixMicro() > at {
+			continue
+		}
+		if !m.To.IsZero() && m.To.UnixMicro() <= at {
+			return nil
+		}
+		return m
+	}
+	return nil
+}
+
+// Next says from when (RFC 3339) a methodology will be in force after an instant, or "".
+func (b *Rulebook) Next(id string, at int64) string {
+	next := ""
+	for _, m := range b.methods[id] {
+		if m.From.UnixMicro() > at {
+			next = m.From.Format(time.RFC3339)
+		}
+	}
+	return next
+}
+
+// Methods lists all versions of all methodologies, by id and from the oldest.
+func (b *Rulebook) Methods() []*methodology.Methodology {
+	var out []*methodology.Methodology
+	for _, versions := range b.methods {
+		out = append(out, versions...)
+	}
+	slices.SortFunc(out, func(x, y *methodology.Methodology) int {
+		return cmp.Or(cmp.Compare(x.ID, y.ID), x.From.Compare(y.From), cmp.Compare(x.Version, y.Version))
+	})
+	return out
+}
+
+// Versions lists the versions of one methodology, the latest from first.
+func (b *Rulebook) Versions(id string) []*methodology.Methodology { return b.methods[id] }
+
+// Including finds the group whose total includes acts of this activity in this group.
+func (b *Rulebook) Including(group, activity string) (methodology.Group, bool) {
+	g, ok := b.including[methodology.Inclusion{Group: group, Activity: activity}]
+	return g, ok
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// invalid says what is wrong with a programme's scenario.
+func invalid(p *Programme, scenario, format string, args ...any) error {
+	return fault.New(fault.Invalid, "programme %s, scenario %s: "+format, append([]any{p.ID, scenario}, args...)...)
+}

@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
+)
+
+// An AccountID names an account: its partition and its number in it.
+type AccountID struct {
+	Part   int
+	Number claim.Number
+}
+
+func (a AccountID) String() string { return fmt.Sprintf("a%d-%d", a.Part, a.Number) }
+
+// ParseAccountID reads what String wrote.
+func ParseAccountID(s string) (AccountID, bool) {
+	part, number, _ := strings.Cut(strings.TrimPrefix(s, "a"), "-")
+	p, err1 := strconv.Atoi(part)
+	n, err2 := strconv.ParseInt(number, 10, 64)
+	a := AccountID{p, n}
+	return a, err1 == nil && err2 == nil && n > 0 && a.String() == s
+}
+
+// letters writes subs: lower case, without those that are easily confused.
+var letters = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
+
+// newSub makes a pseudonym that tells nothing but the partition of its account, which routing needs:
+// two letters for it, then 100 random bits.
+func newSub(part int) string {
+	random := make([]byte, 13)
+	rand.Read(random)
+	return letters.EncodeToString([]byte{byte(part >> 2), byte(part << 6)})[:2] + letters.EncodeToString(random)[:20]
+}
+
+// PartOf is the partition that a sub carries; false for what cannot be a sub of this database.
+func (db *DB) PartOf(sub string) (int, bool) {
+	if len(sub) != 22 {
+		return 0, false
+	}
+	b, err := letters.DecodeString(sub[:2] + "aa")
+	if err != nil || len(b) < 2 {
+		return 0, false
+	}
+	part := int(b[0])<<2 | int(b[1])>>6
+	return part, part < db.Parts
+}
+
+// Route is the partition that a claim goes to: that of its sub, or for what is no sub some partition,
+// which will not find it.
+func (db *DB) Route(sub string) int {
+	if part, ok := db.PartOf(sub); ok {
+		return part
+	}
+	return db.home(sub)
+}
+
+// home is the partition in which a thing that belongs to no account has its row.
+func (db *DB) home(name string) int {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32() % uint32(db.Parts))
+}
+
+// OpenAccounts opens n accounts in the partition and returns the number of the first; the rest follow.
+func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
+	var last int64
+	err := tx.conn.QueryRowContext(ctx, "UPDATE partition SET accounts = accounts + $2 WHERE part = $1 RETURNING accounts", tx.Part, n).Scan(&last)
+	if err != nil {
+		return 0, fmt.Errorf("opening accounts: %w", err)
+	}
+	first := last - int64(n) + 1
+	accounts := &bulk{table: "account", columns: "account bigint, opened bigint", n: n,
+		row: func(i int) []any { return []any{first + int64(i), tx.Now} }}
+	keys := &bulk{table: "account_key", columns: "account bigint, key bytea", n: n,
+		row: func(i int) []any {
+			key := make([]byte, 32)
+			rand.Read(key)
+			return []any{first + int64(i), key}
+		}}
+	return first, tx.bulk(ctx, accounts, keys)
+}
+
+// HasAccount reports whether the partition has this account.
+func (tx *Tx) HasAccount(ctx context.Context, n claim.Number) (bool, error) {
+	var one int
+	err := tx.conn.QueryRowContext(ctx, "SELECT 1 FROM account WHERE part = $1 AND account = $2", tx.Part, n).Scan(&one)
+	return oneRow(err)
+}
+
+// Grant records links; it gives each the sub that it will be known by.
+func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
+	for i := range links {
+		links[i].Sub = newSub(tx.Part)
+	}
+	return tx.bulk(ctx, &bulk{
+		table: "link", columns: "sub text, account bigint, programme text, partner text, scenarios text, purposes text, since bigint, granted bigint",
+		n: len(links),
+		row: func(i int) []any {
+			l := &links[i]
+			return []any{l.Sub, l.Account, l.Programme, l.Partner, strings.Join(l.Scenarios, " "), strings.Join(l.Purposes, " "), l.Since, tx.Now}
+		},
+	})
+}
+
+// Revoke ends a link at the transaction's instant; a link that has ended stays as it was.
+func (tx *Tx) Revoke(ctx context.Context, sub string) error {
+	_, err := tx.conn.ExecContext(ctx, "INSERT INTO revocation (part, sub, at) VALUES ($1, $2, $3) ON CONFLICT (part, sub) DO NOTHING", tx.Part, sub, tx.Now)
+	return err
+}
+
+// ErrTaken says that an object is registered to another account.
+var ErrTaken = errors.New("registered to another account")
+
+// TakeObject registers a meter or car, at its home partition, to one account for good. It returns
+// ErrTaken when it has another owner; taking what one has is no error, so that it can be tried again.
+func (db *DB) TakeObject(ctx context.Context, object string, owner AccountID, clock int64) error {
+	return db.Update(ctx, db.home(object), clock, func(tx *Tx) error {
+		_, err := tx.conn.ExecContext(ctx, `INSERT INTO object (part, object, owner_part, owner, at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (part, object) DO NOTHING`, tx.Part, object, owner.Part, owner.Number, tx.Now)
+		if err != nil {
+			return fmt.Errorf("registering an object: %w", err)
+		}
+		var has AccountID
+		err = tx.conn.QueryRowContext(ctx, "SELECT owner_part, owner FROM object WHERE part = $1 AND object = $2", tx.Part, object).Scan(&has.Part, &has.Number)
+		if err != nil {
+			return err
+		}
+		if has != owner {
+			return ErrTaken
+		}
+		return nil
+	})
+}
+
+// AddObject makes an object that the account has taken known where its claims are judged.
+func (tx *Tx) AddObject(ctx context.Context, n claim.Number, object string) error {
+	_, err := tx.conn.ExecContext(ctx, `INSERT INTO account_object (part, account, object, at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (part, account, object) DO NOTHING`, tx.Part, n, object, tx.Now)
+	return err
+}
+
+// A Balance is an amount of an asset that an account holds.
+type Balance struct {
+	Asset  ledger.Asset
+	Amount int64
+}
+
+// Account returns an account's balances in order of asset, and when it was opened (µs UTC).
+func (db *DB) Account(ctx context.Context, id AccountID) (balances []Balance, opened int64, err error) {
+	err = db.read.QueryRowContext(ctx, "SELECT opened FROM account WHERE part = $1 AND account = $2", id.Part, id.Number).Scan(&opened)
+	if found, err := oneRow(err); err != nil {
+		return nil, 0, err
+	} else if !found {
+		return nil, 0, fault.New(fault.NotFound, "there is no account %s", id)
+	}
+	rows, err := db.read.QueryContext(ctx, "SELECT asset, amount FROM balance WHERE part = $1 AND holder = $2 ORDER BY asset", id.Part, id.Number)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b Balance
+		if err := rows.Scan(&b.Asset, &b.Amount); err != nil {
+			return nil, 0, err
+		}
+		balances = append(balances, b)
+	}
+	return balances, opened, rows.Err()
+}
+
+// A Reduction is what an account was credited for in one series, whoever received it.
+type Reduction struct {
+	Programme, Method, Vintage string
+	Claims, Milligrams         int64
+}
+
+// Reductions sums an account's accepted claims by series.
+func (db *DB) Reductions(ctx context.Context, id AccountID) ([]Reduction, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT programme, method, vintage, count(*), sum(mg) FROM claim
+		WHERE part = $1 AND account = $2 AND reason IN ('ok', 'no-history')
+		GROUP BY programme, method, vintage ORDER BY programme, method, vintage`, id.Part, id.Number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Reduction
+	for rows.Next() {
+		var r Reduction
+		if err := rows.Scan(&r.Programme, &r.Method, &r.Vintage, &r.Claims, &r.Milligrams); err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+// A ClaimRow is a recorded claim as it is read back.
+type ClaimRow struct {
+	claim.Claim
+	Account   claim.Number
+	Programme string
+	Group     string
+	Vintage   string
+	Holder    ledger.Holder
+	Body      string
+	Operands  string
+	Used      string
+	Verdict   claim.Verdict // without operands: see Operands
+}
+
+func scanClaim(scan func(...any) error) (ClaimRow, error) {
+	var r ClaimRow
+	v := &r.Verdict
+	err := scan(&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Partner, &r.ID, &r.Sub, &r.Programme,
+		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points)
+	if err == nil && r.Operands != "" {
+		err = json.Unmarshal([]byte(r.Operands), &v.Operands)
+	}
+	return r, err
+}
+
+// A Place is where a listing of an account's claims goes on.
+type Place struct {
+	Batch int64
+	Ord   int
+}
+
+// Claims lists an account's claims, the latest judged first, from before a place (zero for the start),
+// and only those with a reason if one is given.
+func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason string, limit int) ([]ClaimRow, error) {
+	if before == (Place{}) {
+		before.Batch = 1<<63 - 1
+	}
+	rows, err := db.read.QueryContext(ctx, "SELECT "+claimColumns+` FROM claim WHERE part = $1 AND account = $2
+		AND (batch, ord) < ($3, $4) AND ($5 = '' OR reason = $5) ORDER BY batch DESC, ord DESC LIMIT $6`,
+		id.Part, id.Number, before.Batch, before.Ord, reason, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []ClaimRow
+	for rows.Next() {
+		r, err := scanClaim(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+// LinkOf finds who a sub belongs to.
+func (db *DB) LinkOf(ctx context.Context, sub string) (l claim.Link, part int, err error) {
+	part = db.Route(sub)
+	var purposes, scenarios string
+	err = db.read.QueryRowContext(ctx, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0)
+		FROM link l LEFT JOIN revocation r ON r.part = l.part AND r.sub = l.sub WHERE l.part = $1 AND l.sub = $2`, part, sub).
+		Scan(&l.Sub, &l.Account, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
+	found, err := oneRow(err)
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "there is no such link")
+	}
+	l.Scenarios, l.Purposes = words(scenarios), words(purposes)
+	return l, part, err
+}
+
+// Totals sums the days from and to (2026-08-21, both included) of one programme, or of all for "".
+func (db *DB) Totals(ctx context.Context, programme, from, to string) ([]claim.Total, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT programme, day, method, vintage, reason, sum(claims), sum(mg), sum(points) FROM day_total
+		WHERE ($1 = '' OR programme = $1) AND day >= $2 AND day <= $3
+		GROUP BY programme, day, method, vintage, reason ORDER BY programme, day, method, vintage, reason`, programme, from, to)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []claim.Total
+	for rows.Next() {
+		var t claim.Total
+		if err := rows.Scan(&t.Programme, &t.Day, &t.Method, &t.Vintage, &t.Reason, &t.Claims, &t.Milligrams, &t.Points); err != nil {
+			return nil, err
+		}
+		list = append(list, t)
+	}
+	return list, rows.Err()
+}

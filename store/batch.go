@@ -1,0 +1,291 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/ledger"
+)
+
+// claimColumns are the columns of a claim row, in the order in which the bulk writers give them.
+const claimColumns = "part, account, grp, start, batch, ord, finish, partner, id, sub, programme, scenario, " +
+	"body, method, vintage, reason, operands, used, holder, mg, points"
+
+// WriteBatch writes a batch: its claims, what they change, and its record.
+func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
+	if b.Number != tx.Number || b.Part != tx.Part {
+		return fmt.Errorf("batch %d.%d written in the place of %d.%d", b.Part, b.Number, tx.Part, tx.Number)
+	}
+	postings := b.Entry.Postings()
+	if err := ledger.Balanced(postings); err != nil {
+		return err
+	}
+	// The rows go in as the table is clustered.
+	order := make([]*claim.Row, len(b.Rows))
+	for i := range b.Rows {
+		order[i] = &b.Rows[i]
+	}
+	slices.SortFunc(order, func(x, y *claim.Row) int {
+		return cmp.Or(cmp.Compare(x.Account, y.Account), strings.Compare(x.Group, y.Group),
+			cmp.Compare(x.Claim.Start, y.Claim.Start), cmp.Compare(x.Verdict.Ref.Ord, y.Verdict.Ref.Ord))
+	})
+	if err := tx.writeClaims(ctx, b.Number, order); err != nil {
+		return fmt.Errorf("writing claims: %w", err)
+	}
+	writes := []*bulk{
+		balanceRows(postings), usageRows(b.Changed.Usage), slotRows(b.Changed.Slots), historyRows(b), totalRows(b.Totals),
+	}
+	if err := tx.bulk(ctx, writes...); err != nil {
+		return fmt.Errorf("writing what follows from the claims: %w", err)
+	}
+	return tx.writeRecord(ctx, b)
+}
+
+func (tx *Tx) writeRecord(ctx context.Context, b *claim.Batch) error {
+	leaves := make([]byte, 0, len(b.Leaves)*32)
+	accounts := make([]byte, 0, len(b.Leaves)*8)
+	for i := range b.Leaves {
+		leaves = append(leaves, b.Leaves[i][:]...)
+		accounts = binary.BigEndian.AppendUint64(accounts, uint64(b.Rows[i].Account))
+	}
+	backfill := 0
+	if b.Backfill {
+		backfill = 1
+	}
+	hash := b.Batch.Hash()
+	_, err := tx.conn.ExecContext(ctx, `INSERT INTO batch (part, batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		b.Part, b.Number, b.At, b.Rulebook, backfill, len(b.Rows), b.Root[:], b.Batch.Totals[:], b.Prev[:], hash[:], leaves, accounts, b.Counts.String())
+	if err != nil {
+		return fmt.Errorf("writing the batch: %w", err)
+	}
+	if _, err = tx.conn.ExecContext(ctx, "UPDATE partition SET at = $2, hash = $3 WHERE part = $1", b.Part, b.At, hash[:]); err != nil {
+		return fmt.Errorf("moving the partition on: %w", err)
+	}
+	return nil
+}
+
+func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if tx.db.engine == postgres {
+		return tx.postgres(func(c *pgx.Conn) error { return copyClaims(ctx, c, tx.Part, batch, rows) })
+	}
+	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(i int) []any {
+		r := rows[i]
+		c, v := r.Claim, &r.Verdict
+		return []any{tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, c.Partner, c.ID, c.Sub, r.Programme, c.Scenario,
+			claim.Body(c), v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points}
+	})
+}
+
+// insert writes rows of width columns in statements of many rows each.
+func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(i int) []any) error {
+	for from := 0; from < n; {
+		k := chunkOf(n - from)
+		statement, err := tx.prepared(ctx, head+values(k, width, 1)+tail)
+		if err != nil {
+			return err
+		}
+		args := make([]any, 0, k*width)
+		for i := range k {
+			args = append(args, row(from+i)...)
+		}
+		if _, err := statement.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+		from += k
+	}
+	return nil
+}
+
+// copyClaims streams the rows in PostgreSQL's binary COPY format.
+func copyClaims(ctx context.Context, c *pgx.Conn, part int, batch int64, rows []*claim.Row) error {
+	b := make([]byte, 0, 64+len(rows)*512)
+	b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	for _, r := range rows {
+		b = appendCopyRow(b, part, batch, r)
+	}
+	b = binary.BigEndian.AppendUint16(b, 0xffff)
+	_, err := c.PgConn().CopyFrom(ctx, &reader{b}, "COPY claim ("+claimColumns+") FROM STDIN (FORMAT binary)")
+	return err
+}
+
+// reader hands the whole buffer over in as few reads as the other side allows.
+type reader struct{ rest []byte }
+
+func (r *reader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func appendCopyRow(b []byte, part int, batch int64, r *claim.Row) []byte {
+	c, v := r.Claim, &r.Verdict
+	b = binary.BigEndian.AppendUint16(b, 21)
+	b = copyInt4(b, part)
+	b = copyInt8(b, r.Account)
+	b = copyText(b, r.Group)
+	b = copyInt8(b, c.Start)
+	b = copyInt8(b, batch)
+	b = copyInt4(b, v.Ref.Ord)
+	b = copyInt8(b, c.End)
+	for _, s := range [...]string{c.Partner, c.ID, c.Sub, r.Programme, c.Scenario, claim.Body(c), v.Method, r.Vintage,
+		string(v.Reason), claim.Operands(&v.Operands), claim.Used(r)} {
+		b = copyText(b, s)
+	}
+	b = copyInt8(b, int64(r.Holder))
+	b = copyInt8(b, v.Milligrams)
+	return copyInt8(b, v.Points)
+}
+
+func copyInt4(b []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 4), uint32(n))
+}
+
+func copyInt8(b []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(n))
+}
+
+func copyText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+// A bulk write puts many rows into one table. PostgreSQL takes arrays, SQLite tuples.
+type bulk struct {
+	table    string
+	columns  string // and their PostgreSQL types, without part, which comes first
+	conflict string // "" where there can be none
+	n        int
+	row      func(i int) []any
+}
+
+func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
+	writes = slices.DeleteFunc(writes, func(w *bulk) bool { return w.n == 0 })
+	if tx.db.engine == postgres {
+		return tx.postgres(func(c *pgx.Conn) error { return bulkPostgres(ctx, c, tx.Part, writes) })
+	}
+	for _, w := range writes {
+		names := w.names()
+		head := "INSERT INTO " + w.table + " (part, " + strings.Join(names, ", ") + ") VALUES "
+		err := tx.insert(ctx, head, w.conflict, len(names)+1, w.n, func(i int) []any { return append([]any{tx.Part}, w.row(i)...) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.table, err)
+		}
+	}
+	return nil
+}
+
+func (w *bulk) names() []string {
+	var names []string
+	for _, column := range strings.Split(w.columns, ", ") {
+		name, _, _ := strings.Cut(column, " ")
+		names = append(names, name)
+	}
+	return names
+}
+
+func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	var batch pgx.Batch
+	for _, w := range writes {
+		keys := lookup{keys: w.columns, n: w.n, key: w.row}
+		unnest, arrays := keys.arrays()
+		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(w.names(), ", ")+") SELECT $1, k.* FROM "+unnest+w.conflict,
+			append([]any{part}, arrays...)...)
+	}
+	return c.SendBatch(ctx, &batch).Close()
+}
+
+func balanceRows(postings []ledger.Posting) *bulk {
+	return &bulk{
+		table: "balance", columns: "holder bigint, asset text, amount bigint",
+		conflict: " ON CONFLICT (part, holder, asset) DO UPDATE SET amount = balance.amount + excluded.amount",
+		n:        len(postings),
+		row: func(i int) []any {
+			return []any{int64(postings[i].Holder), string(postings[i].Asset), postings[i].Amount}
+		},
+	}
+}
+
+func usageRows(changed map[claim.Period]claim.Usage) *bulk {
+	keys := sorted(changed, func(a, b claim.Period) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), strings.Compare(a.Method, b.Method), strings.Compare(a.Name, b.Name))
+	})
+	return &bulk{
+		table: "usage", columns: "account bigint, method text, period text, used text",
+		conflict: " ON CONFLICT (part, account, method, period) DO UPDATE SET used = excluded.used",
+		n:        len(keys),
+		row: func(i int) []any {
+			k := &keys[i]
+			return []any{k.Account, k.Method, k.Name, changed[*k].String()}
+		},
+	}
+}
+
+func slotRows(changed map[claim.Slot]claim.Counted) *bulk {
+	keys := sorted(changed, func(a, b claim.Slot) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), strings.Compare(a.Group, b.Group), strings.Compare(a.Key, b.Key))
+	})
+	return &bulk{
+		table: "slot", columns: "account bigint, grp text, key text, greatest bigint, included bigint, partner text",
+		conflict: " ON CONFLICT (part, account, grp, key) DO UPDATE SET greatest = excluded.greatest, included = excluded.included, partner = excluded.partner",
+		n:        len(keys),
+		row: func(i int) []any {
+			k, c := &keys[i], changed[keys[i]]
+			return []any{k.Account, k.Group, k.Key, c.Greatest, c.Included, c.By}
+		},
+	}
+}
+
+func historyRows(b *claim.Batch) *bulk {
+	keys := sorted(b.Changed.Kept, func(x, y claim.Kept) int {
+		return cmp.Or(cmp.Compare(x.Account, y.Account), strings.Compare(x.Method, y.Method), strings.Compare(x.Input, y.Input),
+			strings.Compare(x.Object, y.Object), strings.Compare(x.Period, y.Period))
+	})
+	return &bulk{
+		table: "history", columns: "account bigint, method text, input text, object text, period text, value text",
+		n: len(keys),
+		row: func(i int) []any {
+			k := &keys[i]
+			return []any{k.Account, k.Method, k.Input, k.Object, k.Period, b.Changed.Kept[*k].String()}
+		},
+	}
+}
+
+func totalRows(totals []claim.Total) *bulk {
+	return &bulk{
+		table: "day_total", columns: "programme text, day text, method text, vintage text, reason text, claims bigint, mg bigint, points bigint",
+		conflict: " ON CONFLICT (part, programme, day, method, vintage, reason) DO UPDATE SET claims = day_total.claims + excluded.claims, " +
+			"mg = day_total.mg + excluded.mg, points = day_total.points + excluded.points",
+		n: len(totals),
+		row: func(i int) []any {
+			t := &totals[i]
+			return []any{t.Programme, t.Day, t.Method, t.Vintage, string(t.Reason), t.Claims, t.Milligrams, t.Points}
+		},
+	}
+}
+
+// sorted lists a map's keys as their table is clustered.
+func sorted[K comparable, V any](m map[K]V, less func(a, b K) int) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, less)
+	return keys
+}

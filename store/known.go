@@ -1,0 +1,386 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/quantity"
+)
+
+// A lookup finds rows by a list of keys in one go. Its query reads the keys from u, one row a key; the
+// two engines differ only in how u is made: PostgreSQL unnests arrays, SQLite takes VALUES.
+type lookup struct {
+	keys  string // columns of u and their PostgreSQL types: "account bigint, id text"
+	query string // SELECT … FROM u CROSS JOIN … ON … $1 is the partition
+	n     int
+	key   func(i int) []any // the columns of key i
+	row   func(scan func(...any) error) error
+}
+
+// look carries out lookups. PostgreSQL gets them as one pipeline.
+func (tx *Tx) look(ctx context.Context, lookups ...*lookup) error {
+	lookups = slices.DeleteFunc(lookups, func(l *lookup) bool { return l.n == 0 })
+	if len(lookups) == 0 {
+		return nil
+	}
+	if tx.db.engine == postgres {
+		return tx.postgres(func(c *pgx.Conn) error { return lookPostgres(ctx, c, tx.Part, lookups) })
+	}
+	for _, l := range lookups {
+		if err := tx.lookSQLite(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lookPostgres(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup) error {
+	var batch pgx.Batch
+	for _, l := range lookups {
+		unnest, arrays := l.arrays()
+		batch.Queue("WITH u AS (SELECT * FROM "+unnest+") "+l.query, append([]any{part}, arrays...)...)
+	}
+	results := c.SendBatch(ctx, &batch)
+	defer results.Close()
+	for _, l := range lookups {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			if err := l.row(rows.Scan); err != nil {
+				rows.Close()
+				return err
+			}
+		}
+		if rows.Close(); rows.Err() != nil {
+			return rows.Err()
+		}
+	}
+	return results.Close()
+}
+
+// arrays turns the keys into one array a column, and names them: unnest($2::bigint[], …) AS k(account, …).
+func (l *lookup) arrays() (unnest string, arrays []any) {
+	columns := strings.Split(l.keys, ", ")
+	var names, types []string
+	for i, column := range columns {
+		name, kind, _ := strings.Cut(column, " ")
+		names = append(names, name)
+		types = append(types, fmt.Sprintf("$%d::%s[]", i+2, kind))
+		switch kind {
+		case "text":
+			arrays = append(arrays, make([]string, l.n))
+		case "bytea":
+			arrays = append(arrays, make([][]byte, l.n))
+		default:
+			arrays = append(arrays, make([]int64, l.n))
+		}
+	}
+	for i := range l.n {
+		for c, v := range l.key(i) {
+			switch array := arrays[c].(type) {
+			case []string:
+				array[i] = v.(string)
+			case [][]byte:
+				array[i] = v.([]byte)
+			case []int64:
+				array[i] = v.(int64)
+			}
+		}
+	}
+	return "unnest(" + strings.Join(types, ", ") + ") AS k(" + strings.Join(names, ", ") + ")", arrays
+}
+
+// chunk is how many keys or rows one SQLite statement takes: few enough to stay under its limit of
+// variables, and always a power of two, so that few statements have to be kept.
+const chunk = 128
+
+func (tx *Tx) lookSQLite(ctx context.Context, l *lookup) error {
+	var names []string
+	for _, column := range strings.Split(l.keys, ", ") {
+		name, _, _ := strings.Cut(column, " ")
+		names = append(names, name)
+	}
+	for from := 0; from < l.n; {
+		n := chunkOf(l.n - from)
+		statement, err := tx.prepared(ctx, "WITH u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names), 2)+") "+l.query)
+		if err != nil {
+			return err
+		}
+		args := make([]any, 1, 1+n*len(names))
+		args[0] = tx.Part
+		for i := range n {
+			args = append(args, l.key(from+i)...)
+		}
+		if err := scanAll(ctx, statement, args, l.row); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
+}
+
+func scanAll(ctx context.Context, statement *sql.Stmt, args []any, row func(func(...any) error) error) error {
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// chunkOf is the largest power of two, at most chunk, that does not exceed n.
+func chunkOf(n int) int {
+	c := chunk
+	for c > n {
+		c /= 2
+	}
+	return c
+}
+
+// values writes n tuples of placeholders, the first being $from: ($2,$3),($4,$5).
+func values(n, width, from int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		for j := range width {
+			b.WriteByte("(,"[min(j, 1)])
+			fmt.Fprintf(&b, "$%d", from+i*width+j)
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// Links finds the links of these subs, with what the accounts' own objects are.
+func (tx *Tx) Links(ctx context.Context, subs []string) (map[string]*claim.Link, error) {
+	links := make(map[string]*claim.Link, len(subs))
+	err := tx.look(ctx, &lookup{
+		keys: "sub text",
+		query: `SELECT l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0),
+			(SELECT count(*) FROM account_object o WHERE o.part = $1 AND o.account = l.account)
+			FROM u CROSS JOIN link l LEFT JOIN account_key k ON k.part = $1 AND k.account = l.account
+			LEFT JOIN revocation r ON r.part = $1 AND r.sub = l.sub
+			WHERE l.part = $1 AND l.sub = u.sub AND k.key IS NOT NULL`,
+		n:   len(subs),
+		key: func(i int) []any { return []any{subs[i]} },
+		row: func(scan func(...any) error) error {
+			var l claim.Link
+			var key []byte
+			var scenarios, purposes string
+			var objects int64
+			if err := scan(&l.Sub, &l.Account, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked, &objects); err != nil {
+				return err
+			}
+			copy(l.Key[:], key)
+			l.Scenarios, l.Purposes = words(scenarios), words(purposes)
+			l.Objects = make([]string, 0, objects)
+			links[l.Sub] = &l
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading links: %w", err)
+	}
+	return links, tx.objects(ctx, links)
+}
+
+// objects adds the objects of those accounts that have any.
+func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
+	owners := map[int64][]*claim.Link{}
+	for _, l := range links {
+		if cap(l.Objects) > 0 {
+			owners[l.Account] = append(owners[l.Account], l)
+		}
+	}
+	accounts := make([]int64, 0, len(owners))
+	for a := range owners {
+		accounts = append(accounts, a)
+	}
+	return tx.look(ctx, &lookup{
+		keys:  "account bigint",
+		query: `SELECT o.account, o.object FROM u CROSS JOIN account_object o WHERE o.part = $1 AND o.account = u.account`,
+		n:     len(accounts),
+		key:   func(i int) []any { return []any{accounts[i]} },
+		row: func(scan func(...any) error) error {
+			var account int64
+			var object string
+			err := scan(&account, &object)
+			for _, l := range owners[account] {
+				l.Objects = append(l.Objects, object)
+			}
+			return err
+		},
+	})
+}
+
+func words(s string) []string { return strings.Fields(s) }
+
+// Known looks up what a docket needs.
+func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, error) {
+	known := claim.NewKnown()
+	err := tx.look(ctx,
+		same(needs.Same, known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
+		usage(needs.Usage, known.Usage), kept(needs.Kept, known.Kept), nets(needs.Nets, known.Nets))
+	if err != nil {
+		return nil, fmt.Errorf("reading what is known: %w", err)
+	}
+	return known, nil
+}
+
+func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *lookup {
+	return &lookup{
+		keys: "account bigint, partner text, id text",
+		query: `SELECT c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands,
+			c.mg, c.points, c.part, c.batch, c.ord FROM u CROSS JOIN claim c
+			WHERE c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`,
+		n:   len(keys),
+		key: func(i int) []any { return []any{keys[i].Account, keys[i].Partner, keys[i].ID} },
+		row: func(scan func(...any) error) error {
+			var id claim.Identity
+			var r claim.Recorded
+			var operands string
+			v := &r.Verdict
+			if err := scan(&id.Account, &id.Partner, &id.ID, &r.Scenario, &r.Start, &r.End, &r.Body, &v.Method, &v.Reason, &operands,
+				&v.Milligrams, &v.Points, &v.Ref.Part, &v.Ref.Batch, &v.Ref.Ord); err != nil {
+				return err
+			}
+			if operands != "" {
+				if err := json.Unmarshal([]byte(operands), &v.Operands); err != nil {
+					return fmt.Errorf("operands of claim %s: %w", v.Ref, err)
+				}
+			}
+			found[id] = r
+			return nil
+		},
+	}
+}
+
+// near merges ranges that touch, so that an account whose whole history arrives at once is read once.
+func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
+	ranges = slices.Clone(ranges)
+	slices.SortFunc(ranges, func(a, b claim.Near) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), strings.Compare(a.Group, b.Group), cmp.Compare(a.From, b.From))
+	})
+	merged := ranges[:0]
+	for _, r := range ranges {
+		if n := len(merged); n > 0 && merged[n-1].Line == r.Line && r.From <= merged[n-1].To {
+			merged[n-1].To = max(merged[n-1].To, r.To)
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return &lookup{
+		keys: "account bigint, grp text, lo bigint, hi bigint",
+		query: `SELECT c.account, c.grp, c.start, c.finish, c.partner FROM u CROSS JOIN claim c
+			WHERE c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi
+			AND c.reason IN ('ok', 'no-history')`,
+		n:   len(merged),
+		key: func(i int) []any { r := &merged[i]; return []any{r.Account, r.Group, r.From, r.To} },
+		row: func(scan func(...any) error) error {
+			var l claim.Line
+			var s claim.Span
+			err := scan(&l.Account, &l.Group, &s.Start, &s.End, &s.By)
+			found[l] = append(found[l], s)
+			return err
+		},
+	}
+}
+
+func slots(keys []claim.Slot, found map[claim.Slot]claim.Counted) *lookup {
+	return &lookup{
+		keys: "account bigint, grp text, key text",
+		query: `SELECT s.account, s.grp, s.key, s.greatest, s.included, s.partner FROM u CROSS JOIN slot s
+			WHERE s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`,
+		n:   len(keys),
+		key: func(i int) []any { return []any{keys[i].Account, keys[i].Group, keys[i].Key} },
+		row: func(scan func(...any) error) error {
+			var k claim.Slot
+			var c claim.Counted
+			err := scan(&k.Account, &k.Group, &k.Key, &c.Greatest, &c.Included, &c.By)
+			found[k] = c
+			return err
+		},
+	}
+}
+
+func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
+	return &lookup{
+		keys: "account bigint, method text, period text",
+		query: `SELECT t.account, t.method, t.period, t.used FROM u CROSS JOIN usage t
+			WHERE t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`,
+		n:   len(keys),
+		key: func(i int) []any { return []any{keys[i].Account, keys[i].Method, keys[i].Name} },
+		row: func(scan func(...any) error) error {
+			var k claim.Period
+			var text string
+			if err := scan(&k.Account, &k.Method, &k.Name, &text); err != nil {
+				return err
+			}
+			used, ok := claim.ParseUsage(text)
+			if !ok {
+				return fmt.Errorf("usage of account %d in %s cannot be read: %q", k.Account, k.Name, text)
+			}
+			found[k] = used
+			return nil
+		},
+	}
+}
+
+func kept(keys []claim.Kept, found map[claim.Kept]quantity.Rat) *lookup {
+	return &lookup{
+		keys: "account bigint, method text, input text, object text, period text",
+		query: `SELECT h.account, h.method, h.input, h.object, h.period, h.value FROM u CROSS JOIN history h
+			WHERE h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input
+			AND h.object = u.object AND h.period = u.period`,
+		n: len(keys),
+		key: func(i int) []any {
+			k := &keys[i]
+			return []any{k.Account, k.Method, k.Input, k.Object, k.Period}
+		},
+		row: func(scan func(...any) error) error {
+			var k claim.Kept
+			var text string
+			if err := scan(&k.Account, &k.Method, &k.Input, &k.Object, &k.Period, &text); err != nil {
+				return err
+			}
+			v, err := quantity.ParseRat(text)
+			found[k] = v
+			return err
+		},
+	}
+}
+
+func nets(keys []ledger.Key, found map[ledger.Key]int64) *lookup {
+	return &lookup{
+		keys: "holder bigint, asset text",
+		query: `SELECT b.holder, b.asset, b.amount FROM u CROSS JOIN balance b
+			WHERE b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`,
+		n:   len(keys),
+		key: func(i int) []any { return []any{int64(keys[i].Holder), string(keys[i].Asset)} },
+		row: func(scan func(...any) error) error {
+			var k ledger.Key
+			var n int64
+			err := scan(&k.Holder, &k.Asset, &n)
+			found[k] = n
+			return err
+		},
+	}
+}

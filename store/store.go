@@ -1,0 +1,375 @@
+// Package store keeps the tables. It holds a partition alone for whoever decides about it, hands out
+// what deciding needs, and writes what was decided, all of it or nothing. It knows SQLite and
+// PostgreSQL; the rest of Tanpu does not know which of them it runs on.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the engine
+
+	"github.com/tanpu/tanpu/rules/fault"
+)
+
+// DefaultParts is how many partitions a database gets when nobody says otherwise.
+const DefaultParts = 16
+
+// MaxParts bounds the number of partitions: a sub carries its partition in two letters.
+const MaxParts = 1024
+
+//go:embed schema
+var schema embed.FS
+
+// A DB is one Tanpu database, with the right to write to it unless it was opened for reading.
+type DB struct {
+	ID    string // made once, by Create
+	Parts int
+
+	engine  engine
+	write   *sql.DB // SQLite: one connection. nil when opened for reading
+	read    *sql.DB
+	lock    *sql.DB // SQLite: holds the writer's lock; nil elsewhere
+	keeper  keeper  // SQLite: the writing connection
+	runtime string  // PostgreSQL: the role that connections take on
+}
+
+type engine string
+
+const (
+	sqlite   engine = "sqlite"
+	postgres engine = "postgres"
+)
+
+// Create makes the database if there is none, brings its schema up to date, and opens it.
+func Create(ctx context.Context, rawURL string, parts int) (*DB, error) {
+	if parts < 1 || parts > MaxParts {
+		return nil, fault.New(fault.Invalid, "a database has 1 to %d partitions, not %d", MaxParts, parts)
+	}
+	db, err := connect(rawURL, true)
+	if err != nil {
+		return nil, err
+	}
+	if err = db.migrate(ctx, parts); err == nil {
+		err = db.load(ctx)
+	}
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("making the database: %w", err)
+	}
+	return db, nil
+}
+
+// Open attaches to a database for reading and writing. On SQLite a second writing process is refused.
+func Open(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, true) }
+
+// OpenRead attaches for reading, also beside a process that writes.
+func OpenRead(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, false) }
+
+func open(ctx context.Context, rawURL string, writing bool) (*DB, error) {
+	db, err := connect(rawURL, writing)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.current(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if err := db.load(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close lets go of the database.
+func (db *DB) Close() error {
+	var errs []error
+	if db.keeper.conn != nil {
+		errs = append(errs, db.keeper.conn.Close())
+	}
+	for _, pool := range []*sql.DB{db.write, db.read, db.lock} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
+
+func connect(rawURL string, writing bool) (*DB, error) {
+	switch scheme, rest, _ := strings.Cut(rawURL, ":"); scheme {
+	case "sqlite":
+		return connectSQLite(rest, writing)
+	case "postgres", "postgresql":
+		return connectPostgres(rawURL)
+	}
+	return nil, fault.New(fault.Invalid, "a database is named sqlite:FILE or postgres://…, not %q", redact(rawURL))
+}
+
+// redact leaves out the password of a database's address.
+func redact(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "(not an address)"
+	}
+	return u.Redacted()
+}
+
+func connectSQLite(path string, writing bool) (*DB, error) {
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.ContainsAny(path, "?#") {
+		return nil, fault.New(fault.Invalid, "name the database file: sqlite:FILE")
+	}
+	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	db := &DB{engine: sqlite}
+	var err error
+	if writing {
+		if db.lock, err = lockFile(file, path); err != nil {
+			return nil, err
+		}
+		if db.write, err = sql.Open("sqlite", file+"?_txlock=immediate"+pragmas(
+			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
+			"cache_size(-262144)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)")); err != nil {
+			return nil, err
+		}
+		db.write.SetMaxOpenConns(1)
+	}
+	db.read, err = sql.Open("sqlite", file+"?mode="+readMode(writing)+pragmas(
+		"busy_timeout(10000)", "query_only(ON)", "cache_size(-65536)"))
+	return db, err
+}
+
+// readMode lets readers make the file only where a writer may.
+func readMode(writing bool) string {
+	if writing {
+		return "rwc"
+	}
+	return "rw" // a WAL database cannot be read without its shared-memory file, which reading may make
+}
+
+func pragmas(list ...string) string {
+	var b strings.Builder
+	for _, p := range list {
+		b.WriteString("&_pragma=" + p)
+	}
+	return b.String()
+}
+
+// lockFile takes the writer's lock: an exclusive transaction on a file beside the database, held as
+// long as the process lives. The operating system lets go of it however the process ends.
+func lockFile(file, path string) (*sql.DB, error) {
+	lock, err := sql.Open("sqlite", file+"-lock?"+strings.TrimPrefix(pragmas("busy_timeout(200)", "locking_mode(EXCLUSIVE)"), "&"))
+	if err != nil {
+		return nil, err
+	}
+	lock.SetMaxOpenConns(1)
+	if _, err = lock.Exec("BEGIN EXCLUSIVE"); err != nil {
+		lock.Close()
+		if strings.Contains(err.Error(), "SQLITE_BUSY") || strings.Contains(err.Error(), "locked") {
+			return nil, fault.New(fault.Conflict, "%s is in use by another tanpu process; stop it first, or use PostgreSQL for several servers", path)
+		}
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return lock, nil
+}
+
+func connectPostgres(rawURL string) (*DB, error) {
+	config, err := pgx.ParseConfig(rawURL)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the database's address cannot be read: %s", redact(rawURL))
+	}
+	config.RuntimeParams["application_name"] = "tanpu"
+	config.RuntimeParams["timezone"] = "UTC"
+	db := &DB{engine: postgres, runtime: runtimeRole(config.Database)}
+	db.read = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.takeRole))
+	db.read.SetMaxIdleConns(8)
+
+	// Deciding looks up single rows by key, whatever the planner thinks of tables it has not yet counted.
+	writing := config.Copy()
+	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "jit"} {
+		writing.RuntimeParams[p] = "off"
+	}
+	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(db.takeRole))
+	db.write.SetMaxIdleConns(8)
+	return db, nil
+}
+
+// runtimeRole names the role that may add to what is recorded but not change it.
+func runtimeRole(database string) string { return database + "_runtime" }
+
+// takeRole gives up all rights but those of the runtime role. Before the first migration there is none.
+func (db *DB) takeRole(ctx context.Context, conn *pgx.Conn) error {
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", db.runtime).Scan(&there); err != nil || !there {
+		return err
+	}
+	_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{db.runtime}.Sanitize())
+	return err
+}
+
+// load reads what the database says of itself.
+func (db *DB) load(ctx context.Context) error {
+	err := db.read.QueryRowContext(ctx, "SELECT id, parts FROM database").Scan(&db.ID, &db.Parts)
+	if err != nil {
+		return fmt.Errorf("reading what database this is: %w", err)
+	}
+	return nil
+}
+
+// migrations lists the engine's numbered files in order.
+func (db *DB) migrations() ([]string, error) {
+	return fs.Glob(schema, "schema/"+string(db.engine)+"/0*.sql")
+}
+
+// version is how many migrations the database has seen; 0 for an empty one.
+func (db *DB) version(ctx context.Context, q querier) (n int, err error) {
+	there := "SELECT count(*) FROM sqlite_schema WHERE name = 'migration'"
+	if db.engine == postgres {
+		there = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'migration'"
+	}
+	if err = q.QueryRowContext(ctx, there).Scan(&n); err != nil || n == 0 {
+		return 0, err
+	}
+	err = q.QueryRowContext(ctx, "SELECT count(*) FROM migration").Scan(&n)
+	return n, err
+}
+
+type querier interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+// current returns an error unless the schema is the one that this program was built with.
+func (db *DB) current(ctx context.Context) error {
+	files, err := db.migrations()
+	if err != nil {
+		return err
+	}
+	n, err := db.version(ctx, db.read)
+	switch {
+	case err != nil:
+		return fmt.Errorf("opening the database: %w", err)
+	case n == 0:
+		return fault.New(fault.NotFound, "there is no Tanpu database there yet; make one with: tanpu init --db URL")
+	case n < len(files):
+		return fault.New(fault.Conflict, "the database has schema %d and this program needs %d; run: tanpu init --db URL", n, len(files))
+	case n > len(files):
+		return fault.New(fault.Conflict, "the database has schema %d, newer than this program's %d; use a newer tanpu", n, len(files))
+	}
+	return nil
+}
+
+// migrate runs the migrations that the database has not seen, each in a transaction of its own.
+func (db *DB) migrate(ctx context.Context, parts int) error {
+	files, err := db.migrations()
+	if err != nil {
+		return err
+	}
+	conn, release, err := db.writer(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if db.engine == postgres {
+		defer conn.Raw(func(any) error { return driver.ErrBadConn }) // its rights are not the runtime's
+		if err := db.prepareRole(ctx, conn); err != nil {
+			return err
+		}
+	}
+	for i := range files {
+		if err := db.step(ctx, conn, i, files[i], parts); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(files[i]), err)
+		}
+	}
+	return nil
+}
+
+// prepareRole makes the runtime role and goes back to the rights that the connection logged in with.
+// Other servers may be doing the same, so the advisory lock is held until the connection ends.
+func (db *DB) prepareRole(ctx context.Context, conn *sql.Conn) error {
+	role := pgx.Identifier{db.runtime}.Sanitize()
+	for _, statement := range []string{
+		"RESET ROLE",
+		"SELECT pg_advisory_lock(hashtext('tanpu migrate'))",
+		"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + strings.ReplaceAll(db.runtime, "'", "''") + "') THEN CREATE ROLE " + role + " NOLOGIN; END IF; END $$",
+		"GRANT " + role + " TO CURRENT_USER",
+		"GRANT USAGE ON SCHEMA public TO " + role,
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("making the role %s, which needs a login that may create roles: %w", role, err)
+		}
+	}
+	return nil
+}
+
+func (db *DB) step(ctx context.Context, conn *sql.Conn, i int, file string, parts int) (err error) {
+	text, err := schema.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if n, err := db.version(ctx, tx); err != nil || n > i {
+		return err
+	}
+	statements := strings.ReplaceAll(string(text), "{runtime}", pgx.Identifier{db.runtime}.Sanitize())
+	if i == 0 {
+		statements = "CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);\n" + statements
+		if db.engine == postgres {
+			statements += "GRANT SELECT ON migration TO " + pgx.Identifier{db.runtime}.Sanitize() + ";"
+		}
+	}
+	if _, err := tx.ExecContext(ctx, statements); err != nil {
+		return err
+	}
+	now := time.Now().UnixMicro()
+	if _, err := tx.ExecContext(ctx, "INSERT INTO migration (number, at) VALUES ($1, $2)", i+1, now); err != nil {
+		return err
+	}
+	if i == 0 {
+		if err := fill(ctx, tx, parts, now); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// fill writes the rows that a new database begins with.
+func fill(ctx context.Context, tx *sql.Tx, parts int, now int64) error {
+	id := make([]byte, 16)
+	rand.Read(id)
+	if _, err := tx.ExecContext(ctx, "INSERT INTO database (id, parts, created) VALUES ($1, $2, $3)", hex.EncodeToString(id), parts, now); err != nil {
+		return err
+	}
+	for part := range parts {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		_, err := tx.ExecContext(ctx, `INSERT INTO partition (part, next, at, hash, accounts, secret) VALUES ($1, 1, 0, $2, 0, $3)`,
+			part, make([]byte, 32), secret)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Single reports whether only one transaction can write at a time, as on SQLite.
+func (db *DB) Single() bool { return db.engine == sqlite }
