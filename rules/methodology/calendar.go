@@ -143,3 +143,12 @@ func (m *Methodology) KeepPeriod(start int64) string {
 	}
 	return m.LocalDay(start)
 }
+
+// Period returns when an act that begins at t without a length begins and ends: the whole local day or
+// month where the group's acts are totals of one.
+func (m *Methodology) Period(t time.Time) (start, end int64) {
+	if m.group.Kind == Total {
+		return period(t.In(m.Zone), m.group.Period, false)
+	}
+	return t.UnixMicro(), t.UnixMicro()
+}

@@ -106,15 +106,15 @@ func (p *parser) when(g *Given, v document.Value, f *document.Fields) {
 	if !ok {
 		return
 	}
-	us, ok := microseconds(p.inDimension(length, a, unit, quantity.Time))
+	us, ok := Microseconds(p.inDimension(length, a, unit, quantity.Time))
 	if !ok {
 		length.Errorf("a duration is from 0 to ten years, in whole microseconds")
 	}
 	g.End += us
 }
 
-// microseconds returns a time in seconds as microseconds; ok is false when it is no length an act can have.
-func microseconds(seconds quantity.Rat) (us int64, ok bool) {
+// Microseconds returns a time in seconds as microseconds; ok is false when it is no length an act can have.
+func Microseconds(seconds quantity.Rat) (us int64, ok bool) {
 	r, ok := seconds.Mul(million)
 	if !ok || r.Sign() < 0 {
 		return 0, false

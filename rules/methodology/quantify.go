@@ -63,7 +63,7 @@ func (m *Methodology) Read(g *Given) (Inputs, reason.Code, reason.Operands) {
 	for i := range m.Inputs {
 		text, ok := reported(g, m.Inputs[i].Name)
 		if ok {
-			in[i], ok = m.Inputs[i].read(text)
+			in[i], ok = m.Inputs[i].Base(text)
 		}
 		if !ok {
 			return nil, reason.BadQuantity, reason.Operands{Field: m.Inputs[i].Name, Got: text, Want: m.Inputs[i].wanted()}
@@ -92,8 +92,8 @@ func (x *Input) beyond(got, limit quantity.Rat) reason.Operands {
 	return reason.Operands{Field: x.Name, Got: show(got, x.Unit), Limit: show(limit, x.Unit)}
 }
 
-// read takes a value in base units: a number in the input's unit, or a quantity of its dimension.
-func (x *Input) read(text string) (quantity.Rat, bool) {
+// Base reads a value in base units: a number in the input's unit, or a quantity of its dimension.
+func (x *Input) Base(text string) (quantity.Rat, bool) {
 	v, unit, err := quantity.ParseQuantity(text)
 	if err != nil {
 		return quantity.Rat{}, false
