@@ -81,7 +81,13 @@ func (d *Doc) Err() error {
 	return d.errs
 }
 
+// full reports whether so much is wrong that more would help nobody.
+func (d *Doc) full() bool { return len(d.errs) >= 10*maxErrors }
+
 func (d *Doc) errorf(line, column int, format string, args ...any) {
+	if d.full() {
+		return
+	}
 	d.errs = append(d.errs, &Error{d.file, max(line, 1), max(column, 1), fmt.Sprintf(format, args...)})
 }
 

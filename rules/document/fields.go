@@ -80,6 +80,9 @@ func (f *Fields) Others() []Entry {
 // Close reports every key that was not taken.
 func (f *Fields) Close() {
 	for _, e := range f.Others() {
+		if f.at.doc.full() {
+			return
+		}
 		hint := Meant(e.Name, f.known)
 		if hint == "" {
 			hint = "; known here: " + strings.Join(f.known, ", ")
@@ -94,7 +97,7 @@ func Meant(word string, choices []string) string {
 		return ""
 	}
 	best, distance := "", 3
-	for _, c := range choices {
+	for _, c := range choices[:min(len(choices), 500)] {
 		if d := edits(strings.ToLower(word), strings.ToLower(c)); d < distance && d < len(c) {
 			best, distance = c, d
 		}

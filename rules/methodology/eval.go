@@ -51,6 +51,14 @@ type node struct {
 	text      string        // as written
 }
 
+// uses reports whether an expression refers to the value of an earlier formula.
+func (n *node) uses(term int) bool {
+	if n == nil {
+		return false
+	}
+	return n.op == opTerm && n.index == term || n.a.uses(term) || n.b.uses(term)
+}
+
 // A state is whether an expression has a value. The worst of two states is that of both together.
 type state uint8
 

@@ -67,14 +67,19 @@ func Within(region, area string) bool { return strings.HasPrefix(region, area) }
 func ParseFactors(file string, text []byte) (Factors, error) {
 	doc, root := document.Read(file, text)
 	factors := Factors{}
-	for _, e := range root.Entries() {
+	entries := root.Entries()
+	for _, e := range entries[:min(len(entries), maxEntries)] {
 		factors[e.Name] = parseFactor(e)
 	}
+	checkCount(entries)
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
 	return factors, nil
 }
+
+// maxValues bounds how many values a factor has: every county for some years.
+const maxValues = 10_000
 
 func parseFactor(e document.Entry) *Factor {
 	e.Key.CheckWord(e.Name)
@@ -90,7 +95,11 @@ func parseFactor(e document.Entry) *Factor {
 		f.Areas = parseAreas(fields.Need("areas"))
 	}
 	items := fields.Need("values").Items()
-	for _, item := range items {
+	for i, item := range items {
+		if i == maxValues {
+			item.Errorf("more than %d values", maxValues)
+			break
+		}
 		f.Values = append(f.Values, parseFactorValue(item, f))
 	}
 	fields.Close()

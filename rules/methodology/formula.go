@@ -32,7 +32,7 @@ type formulas struct {
 }
 
 // formulas reads and compiles all formulas.
-func (p *parser) formulas(f *document.Fields) {
+func (p *parser) formulas(root document.Value, f *document.Fields) {
 	fs := &p.m.formulas
 	fs.baseline = p.amount(f.Take("baseline"), "baseline")
 	fs.project = p.amount(f.Take("project"), "project")
@@ -41,8 +41,9 @@ func (p *parser) formulas(f *document.Fields) {
 	switch {
 	case reduction.Present():
 		fs.reduction = p.amount(reduction, "reduction")
+		p.usesAll(reduction, fs)
 	case fs.baseline == nil:
-		f.Need("reduction")
+		root.Errorf("nothing is computed: give reduction, or baseline and project")
 	default:
 		fs.reduction = p.difference()
 	}
@@ -50,6 +51,15 @@ func (p *parser) formulas(f *document.Fields) {
 		fs.plausible = p.compile(v, "plausible")
 		if root := fs.plausible.root; root != nil && !root.op.logical() {
 			v.Errorf("plausible is a comparison, such as distance / duration <= top_speed; this is %s", root.dim)
+		}
+	}
+}
+
+// usesAll reports a formula that is computed and shown, but that the reduction leaves out.
+func (p *parser) usesAll(reduction document.Value, fs *formulas) {
+	for i, f := range []*formula{fs.baseline, fs.project, fs.leakage} {
+		if f != nil && fs.reduction.root != nil && !fs.reduction.root.uses(i) {
+			reduction.Errorf("%s is given, but reduction does not use it", terms[i])
 		}
 	}
 }

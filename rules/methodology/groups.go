@@ -39,16 +39,26 @@ func ParseGroups(file string, text []byte) ([]Group, error) {
 	doc, root := document.Read(file, text)
 	var groups []Group
 	entries := root.Entries()
-	for _, e := range entries {
+	for _, e := range entries[:min(len(entries), maxEntries)] {
 		groups = append(groups, parseGroup(e))
 	}
-	for i, e := range entries {
-		checkInclusion(groups[i], e.Value, groups)
+	for i := range groups {
+		checkInclusion(groups[i], entries[i].Value, groups)
 	}
+	checkCount(entries)
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
 	return groups, nil
+}
+
+// maxEntries bounds how many groups or factors a document has.
+const maxEntries = 1000
+
+func checkCount(entries []document.Entry) {
+	if len(entries) > maxEntries {
+		entries[maxEntries].Key.Errorf("more than %d entries in one document", maxEntries)
+	}
 }
 
 func parseGroup(e document.Entry) Group {

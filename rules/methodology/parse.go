@@ -65,7 +65,7 @@ func (p *parser) methodology(root document.Value) {
 	p.parameters(f.Take("parameters"))
 	net, _ := f.Take("net").OneOf("year")
 	m.NetYear = net == "year"
-	p.formulas(f)
+	p.formulas(root, f)
 	p.caps(f.Take("caps"))
 	p.evidence(f.Need("evidence"))
 	p.texts(f)
@@ -100,13 +100,11 @@ func (p *parser) time(f *document.Fields) {
 	if m.Zone == nil {
 		m.Zone = time.UTC // to read on
 	}
-	valid := f.Need("valid")
-	if !valid.Present() {
-		return
+	if valid := f.Need("valid"); valid.Present() {
+		fields := valid.Fields()
+		m.From, m.To = parseValid(fields, m.Zone)
+		fields.Close()
 	}
-	fields := valid.Fields()
-	m.From, m.To = parseValid(fields, m.Zone)
-	fields.Close()
 	m.calendar = newCalendar(m.Zone, m.From)
 }
 
@@ -310,7 +308,11 @@ func (p *parser) inDimension(v document.Value, a quantity.Rat, u quantity.Unit, 
 
 func (p *parser) evidence(v document.Value) {
 	p.m.Evidence = map[string]Grade{}
-	for _, e := range v.Entries() {
+	for i, e := range v.Entries() {
+		if i == maxFigures {
+			e.Key.Errorf("more than %d grades of evidence", maxFigures)
+			return
+		}
 		e.Key.CheckWord(e.Name)
 		f := e.Value.Fields()
 		var g Grade
