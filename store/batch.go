@@ -92,7 +92,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(i int) []any) error {
 	for from := 0; from < n; {
 		k := chunkOf(n - from)
-		statement, err := tx.prepared(ctx, head+values(k, width, 1)+tail)
+		statement, err := tx.prepared(ctx, head+values(k, width)+tail)
 		if err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
 		return tx.postgres(func(c *pgx.Conn) error { return bulkPostgres(ctx, c, tx.Part, writes) })
 	}
 	for _, w := range writes {
-		names := w.names()
+		names := names(w.columns)
 		head := "INSERT INTO " + w.table + " (part, " + strings.Join(names, ", ") + ") VALUES "
 		err := tx.insert(ctx, head, w.conflict, len(names)+1, w.n, func(i int) []any { return append([]any{tx.Part}, w.row(i)...) })
 		if err != nil {
@@ -186,15 +186,6 @@ func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
 		}
 	}
 	return nil
-}
-
-func (w *bulk) names() []string {
-	var names []string
-	for _, column := range strings.Split(w.columns, ", ") {
-		name, _, _ := strings.Cut(column, " ")
-		names = append(names, name)
-	}
-	return names
 }
 
 func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) error {
@@ -205,7 +196,7 @@ func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) er
 	for _, w := range writes {
 		keys := lookup{keys: w.columns, n: w.n, key: w.row}
 		unnest, arrays := keys.arrays()
-		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(w.names(), ", ")+") SELECT $1, k.* FROM "+unnest+w.conflict,
+		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest+w.conflict,
 			append([]any{part}, arrays...)...)
 	}
 	return c.SendBatch(ctx, &batch).Close()

@@ -19,11 +19,22 @@ import (
 // A lookup finds rows by a list of keys in one go. Its query reads the keys from u, one row a key; the
 // two engines differ only in how u is made: PostgreSQL unnests arrays, SQLite takes VALUES.
 type lookup struct {
-	keys  string // columns of u and their PostgreSQL types: "account bigint, id text"
-	query string // SELECT … FROM u CROSS JOIN … ON … $1 is the partition
-	n     int
-	key   func(i int) []any // the columns of key i
-	row   func(scan func(...any) error) error
+	keys string // columns of u and their PostgreSQL types: "account bigint, id text"
+	cols string // what is read
+	from string // the table that is read, or several
+	on   string // its rows for one key u; $1 is the partition
+	n    int
+	key  func(i int) []any // the columns of key i
+	row  func(scan func(...any) error) error
+}
+
+// query reads by each key in turn. PostgreSQL's planner would rather join as it thinks best, which is
+// the worst thing on a table that it has not yet counted: LATERAL and OFFSET 0 leave it no choice.
+func (l *lookup) query(e engine) string {
+	if e == postgres {
+		return "SELECT s.* FROM u CROSS JOIN LATERAL (SELECT " + l.cols + " FROM " + l.from + " WHERE " + l.on + " OFFSET 0) s"
+	}
+	return "SELECT " + l.cols + " FROM u CROSS JOIN " + l.from + " WHERE " + l.on
 }
 
 // look carries out lookups. PostgreSQL gets them as one pipeline.
@@ -47,7 +58,7 @@ func lookPostgres(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup)
 	var batch pgx.Batch
 	for _, l := range lookups {
 		unnest, arrays := l.arrays()
-		batch.Queue("WITH u AS (SELECT * FROM "+unnest+") "+l.query, append([]any{part}, arrays...)...)
+		batch.Queue("WITH u AS (SELECT * FROM "+unnest+") "+l.query(postgres), append([]any{part}, arrays...)...)
 	}
 	results := c.SendBatch(ctx, &batch)
 	defer results.Close()
@@ -106,14 +117,13 @@ func (l *lookup) arrays() (unnest string, arrays []any) {
 const chunk = 128
 
 func (tx *Tx) lookSQLite(ctx context.Context, l *lookup) error {
-	var names []string
-	for _, column := range strings.Split(l.keys, ", ") {
-		name, _, _ := strings.Cut(column, " ")
-		names = append(names, name)
-	}
+	names := names(l.keys)
+	// Numbered parameters are looked up by name, which takes as long as there are parameters: so here
+	// they go without, and the partition, which queries name more than once, has a table of its own.
+	query := strings.ReplaceAll(l.query(sqlite), "$1", "(SELECT part FROM p)")
 	for from := 0; from < l.n; {
 		n := chunkOf(l.n - from)
-		statement, err := tx.prepared(ctx, "WITH u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names), 2)+") "+l.query)
+		statement, err := tx.prepared(ctx, "WITH p(part) AS (VALUES (?)), u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names))+") "+query)
 		if err != nil {
 			return err
 		}
@@ -153,20 +163,19 @@ func chunkOf(n int) int {
 	return c
 }
 
-// values writes n tuples of placeholders, the first being $from: ($2,$3),($4,$5).
-func values(n, width, from int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		for j := range width {
-			b.WriteByte("(,"[min(j, 1)])
-			fmt.Fprintf(&b, "$%d", from+i*width+j)
-		}
-		b.WriteByte(')')
+// values writes n tuples of placeholders: (?,?),(?,?).
+func values(n, width int) string {
+	tuple := "(?" + strings.Repeat(",?", width-1) + ")"
+	return tuple + strings.Repeat(","+tuple, n-1)
+}
+
+// names lists the columns of "account bigint, id text" without their types.
+func names(columns string) []string {
+	list := strings.Split(columns, ", ")
+	for i := range list {
+		list[i], _, _ = strings.Cut(list[i], " ")
 	}
-	return b.String()
+	return list
 }
 
 // Links finds the links of these subs, with what the accounts' own objects are.
@@ -174,13 +183,11 @@ func (tx *Tx) Links(ctx context.Context, subs []string) (map[string]*claim.Link,
 	links := make(map[string]*claim.Link, len(subs))
 	err := tx.look(ctx, &lookup{
 		keys: "sub text",
-		query: `SELECT l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0),
-			(SELECT count(*) FROM account_object o WHERE o.part = $1 AND o.account = l.account)
-			FROM u CROSS JOIN link l LEFT JOIN account_key k ON k.part = $1 AND k.account = l.account
-			LEFT JOIN revocation r ON r.part = $1 AND r.sub = l.sub
-			WHERE l.part = $1 AND l.sub = u.sub AND k.key IS NOT NULL`,
-		n:   len(subs),
-		key: func(i int) []any { return []any{subs[i]} },
+		cols: `l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0), (SELECT count(*) FROM account_object o WHERE o.part = $1 AND o.account = l.account)`,
+		from: `link l LEFT JOIN account_key k ON k.part = $1 AND k.account = l.account LEFT JOIN revocation r ON r.part = $1 AND r.sub = l.sub`,
+		on:   `l.part = $1 AND l.sub = u.sub AND k.key IS NOT NULL`,
+		n:    len(subs),
+		key:  func(i int) []any { return []any{subs[i]} },
 		row: func(scan func(...any) error) error {
 			var l claim.Link
 			var key []byte
@@ -215,10 +222,12 @@ func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 		accounts = append(accounts, a)
 	}
 	return tx.look(ctx, &lookup{
-		keys:  "account bigint",
-		query: `SELECT o.account, o.object FROM u CROSS JOIN account_object o WHERE o.part = $1 AND o.account = u.account`,
-		n:     len(accounts),
-		key:   func(i int) []any { return []any{accounts[i]} },
+		keys: "account bigint",
+		cols: `o.account, o.object`,
+		from: `account_object o`,
+		on:   `o.part = $1 AND o.account = u.account`,
+		n:    len(accounts),
+		key:  func(i int) []any { return []any{accounts[i]} },
 		row: func(scan func(...any) error) error {
 			var account int64
 			var object string
@@ -248,11 +257,11 @@ func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, erro
 func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *lookup {
 	return &lookup{
 		keys: "account bigint, partner text, id text",
-		query: `SELECT c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands,
-			c.mg, c.points, c.part, c.batch, c.ord FROM u CROSS JOIN claim c
-			WHERE c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`,
-		n:   len(keys),
-		key: func(i int) []any { return []any{keys[i].Account, keys[i].Partner, keys[i].ID} },
+		cols: `c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands, c.mg, c.points, c.part, c.batch, c.ord`,
+		from: `claim c`,
+		on:   `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`,
+		n:    len(keys),
+		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Partner, keys[i].ID} },
 		row: func(scan func(...any) error) error {
 			var id claim.Identity
 			var r claim.Recorded
@@ -289,11 +298,11 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 	}
 	return &lookup{
 		keys: "account bigint, grp text, lo bigint, hi bigint",
-		query: `SELECT c.account, c.grp, c.start, c.finish, c.partner FROM u CROSS JOIN claim c
-			WHERE c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi
-			AND c.reason IN ('ok', 'no-history')`,
-		n:   len(merged),
-		key: func(i int) []any { r := &merged[i]; return []any{r.Account, r.Group, r.From, r.To} },
+		cols: `c.account, c.grp, c.start, c.finish, c.partner`,
+		from: `claim c`,
+		on:   `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`,
+		n:    len(merged),
+		key:  func(i int) []any { r := &merged[i]; return []any{r.Account, r.Group, r.From, r.To} },
 		row: func(scan func(...any) error) error {
 			var l claim.Line
 			var s claim.Span
@@ -307,10 +316,11 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 func slots(keys []claim.Slot, found map[claim.Slot]claim.Counted) *lookup {
 	return &lookup{
 		keys: "account bigint, grp text, key text",
-		query: `SELECT s.account, s.grp, s.key, s.greatest, s.included, s.partner FROM u CROSS JOIN slot s
-			WHERE s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`,
-		n:   len(keys),
-		key: func(i int) []any { return []any{keys[i].Account, keys[i].Group, keys[i].Key} },
+		cols: `s.account, s.grp, s.key, s.greatest, s.included, s.partner`,
+		from: `slot s`,
+		on:   `s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`,
+		n:    len(keys),
+		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Group, keys[i].Key} },
 		row: func(scan func(...any) error) error {
 			var k claim.Slot
 			var c claim.Counted
@@ -324,10 +334,11 @@ func slots(keys []claim.Slot, found map[claim.Slot]claim.Counted) *lookup {
 func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
 	return &lookup{
 		keys: "account bigint, method text, period text",
-		query: `SELECT t.account, t.method, t.period, t.used FROM u CROSS JOIN usage t
-			WHERE t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`,
-		n:   len(keys),
-		key: func(i int) []any { return []any{keys[i].Account, keys[i].Method, keys[i].Name} },
+		cols: `t.account, t.method, t.period, t.used`,
+		from: `usage t`,
+		on:   `t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`,
+		n:    len(keys),
+		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Method, keys[i].Name} },
 		row: func(scan func(...any) error) error {
 			var k claim.Period
 			var text string
@@ -347,10 +358,10 @@ func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
 func kept(keys []claim.Kept, found map[claim.Kept]quantity.Rat) *lookup {
 	return &lookup{
 		keys: "account bigint, method text, input text, object text, period text",
-		query: `SELECT h.account, h.method, h.input, h.object, h.period, h.value FROM u CROSS JOIN history h
-			WHERE h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input
-			AND h.object = u.object AND h.period = u.period`,
-		n: len(keys),
+		cols: `h.account, h.method, h.input, h.object, h.period, h.value`,
+		from: `history h`,
+		on:   `h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input AND h.object = u.object AND h.period = u.period`,
+		n:    len(keys),
 		key: func(i int) []any {
 			k := &keys[i]
 			return []any{k.Account, k.Method, k.Input, k.Object, k.Period}
@@ -371,10 +382,11 @@ func kept(keys []claim.Kept, found map[claim.Kept]quantity.Rat) *lookup {
 func nets(keys []ledger.Key, found map[ledger.Key]int64) *lookup {
 	return &lookup{
 		keys: "holder bigint, asset text",
-		query: `SELECT b.holder, b.asset, b.amount FROM u CROSS JOIN balance b
-			WHERE b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`,
-		n:   len(keys),
-		key: func(i int) []any { return []any{int64(keys[i].Holder), string(keys[i].Asset)} },
+		cols: `b.holder, b.asset, b.amount`,
+		from: `balance b`,
+		on:   `b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`,
+		n:    len(keys),
+		key:  func(i int) []any { return []any{int64(keys[i].Holder), string(keys[i].Asset)} },
 		row: func(scan func(...any) error) error {
 			var k ledger.Key
 			var n int64
