@@ -1,0 +1,123 @@
+// Package api is the way in for programs: partners report what members did and operators link members, read
+// accounts and see totals, all as JSON over HTTP. The OpenAPI document is generated from this code and served at
+// /openapi.json, with a page to read it at /docs.
+//
+// Whatever comes in is hostile until it was read: bodies are bounded in size, time and the server's budget of
+// memory before they are read, and every error is a problem document (RFC 9457) that says what to mend.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/store"
+)
+
+// A Config is what a server needs and how much it lets in. Zero values of the limits are good defaults.
+type Config struct {
+	DB      *store.DB
+	Intake  *intake.Server
+	Log     *slog.Logger
+	Metrics *Metrics
+
+	MaxBody     int64         // bytes of a request with claims, as sent and unpacked; 0 is 8 MiB
+	MaxClaims   int           // claims in a request; 0 is 10,000
+	BodyTimeout time.Duration // for a body to come, and for a response to be taken; 0 is 30 s
+}
+
+// A Server answers requests.
+type Server struct {
+	Config
+	draining atomic.Bool
+}
+
+// New makes an HTTP server that is ready to serve a listener. Shutdown lets it answer what it took; from then on
+// /readyz says that it takes no more.
+func New(c Config) *http.Server {
+	if c.MaxBody == 0 {
+		c.MaxBody = 8 << 20
+	}
+	if c.MaxClaims == 0 {
+		c.MaxClaims = 10_000
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = 30 * time.Second
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics()
+	}
+	c.Metrics.load(c.Intake)
+	s := &Server{Config: c}
+	h := &http.Server{
+		Handler:           s.observe(s.routes()),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	h.RegisterOnShutdown(func() { s.draining.Store(true) })
+	return h
+}
+
+// routes is the table of all addresses.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	api := humago.New(mux, openAPI())
+	api.UseMiddleware(s.guard)
+	schema := func(v any) *huma.Schema { return schemaOf(api, v) }
+
+	mux.HandleFunc("POST /v1/claims", s.takeClaims)
+	api.OpenAPI().AddOperation(s.claimsOperation(schema))
+	route(api, "POST /v1/links", "Link a member to a partner", by(Operator), s.grantLink)
+	route(api, "DELETE /v1/links/{sub}", "End a link", by(Operator, Partner), s.revokeLink)
+	route(api, "GET /v1/accounts/{id}", "An account's balances", by(Operator), s.account)
+	route(api, "GET /v1/accounts/{id}/claims", "An account's claims, the latest first", by(Operator), s.accountClaims)
+	route(api, "GET /v1/totals", "Claims and reductions by day", by(Operator), s.totals)
+	route(api, "GET /v1/programmes", "The programmes in force", nil, s.programmes)
+	route(api, "GET /v1/methodologies", "The methodologies, all versions", nil, s.methodologies)
+
+	mux.HandleFunc("GET /healthz", s.healthy)
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", s.Metrics.handler())
+	document, page := describe(api)
+	mux.Handle("GET /openapi.json", document)
+	mux.Handle("GET /docs", page)
+	mux.HandleFunc("GET /docs.css", style)
+	mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			unrouted(w, r, mux)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// healthy says that the process runs.
+func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
+	w.Write([]byte("ok\n"))
+}
+
+// ready says whether requests should be sent here.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		fail(w, problem(http.StatusServiceUnavailable, "this server is shutting down"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.DB.Ping(ctx); err != nil {
+		s.Log.Warn("the database does not answer", "error", err)
+		fail(w, problem(http.StatusServiceUnavailable, "the database does not answer"))
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
