@@ -29,7 +29,7 @@ type Config struct {
 
 	MaxBody     int64         // bytes of a request with claims, as sent and unpacked; 0 is 8 MiB
 	MaxClaims   int           // claims in a request; 0 is 10,000
-	BodyTimeout time.Duration // for a body to come, and for a response to be taken; 0 is 30 s
+	BodyTimeout time.Duration // for a request to come whole, and for a response to be taken; 0 is 30 s
 }
 
 // A Server answers requests.
@@ -57,7 +57,9 @@ func New(c Config) *http.Server {
 	s := &Server{Config: c}
 	h := &http.Server{
 		Handler:           s.observe(s.routes()),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: min(10*time.Second, c.BodyTimeout),
+		ReadTimeout:       c.BodyTimeout,
+		WriteTimeout:      2 * c.BodyTimeout, // of claims: from when there is something to write
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),

@@ -45,9 +45,12 @@ type body struct {
 	releases []func()
 }
 
-// step is by how much a body grows at a time, so that it takes no more of the budget than what has come,
-// whatever is announced and however large it unpacks.
-const step = 64 << 10
+// A body grows in steps, each with its part of the budget: first by what is announced, up to firstStep, then doubling.
+// So a request does not fail for the budget half way, and one that announces much and sends little holds little.
+const (
+	leastStep = 64 << 10
+	firstStep = 1 << 20
+)
 
 var bodies = sync.Pool{New: func() any { return new(body) }}
 
@@ -59,13 +62,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	if r.ContentLength > s.MaxBody {
 		return b, s.tooLarge()
 	}
-	controller := http.NewResponseController(w)
-	controller.SetReadDeadline(time.Now().Add(s.BodyTimeout))
 	limited := http.MaxBytesReader(w, r.Body, s.MaxBody)
 	var from io.Reader = limited
+	expected := r.ContentLength
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
+		expected *= 8 // about what events pack to
 		unpacker := &gunzip{packed: limited}
 		defer unpacker.close()
 		from = unpacker
@@ -73,35 +76,36 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		w.Header().Set("Accept-Encoding", "gzip")
 		return b, problem(http.StatusUnsupportedMediaType, "the body may be packed with gzip, not with %s", quote(encoding))
 	}
-	if err := b.fill(from, r.ContentLength); err != nil {
+	if err := b.fill(from, expected); err != nil {
 		return b, s.bodyError(err)
 	}
-	// While the claims are judged the connection is read to see it close; that must not end with the deadline.
-	controller.SetReadDeadline(time.Time{})
+	// While the claims are judged the connection is read to see it close; the time to come whole is no limit to that.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return b, nil
 }
 
-// fill reads all of r, step by step; announced is the length that it was said to have, as sent.
-func (b *body) fill(r io.Reader, announced int64) error {
-	size := int64(step)
-	if 0 < announced && announced < step {
-		size = announced + 1
+// fill reads all of r, which is expected to have so many bytes, or -1 when nobody said.
+func (b *body) fill(r io.Reader, expected int64) error {
+	step := min(expected, firstStep) + 1 // one more, to see the end
+	if expected < 0 {
+		step = leastStep
 	}
 	for {
-		release, ok := b.server.Intake.Reserve(size * bytesPerByte)
+		release, ok := b.server.Intake.Reserve(step * bytesPerByte)
 		if !ok {
 			return fault.New(fault.Busy, "too much is being taken in at this moment; nothing of this request was: send it again")
 		}
 		b.releases = append(b.releases, release)
-		n, err := io.CopyN(&b.Buffer, r, size)
+		n, err := io.CopyN(&b.Buffer, r, step)
 		switch {
 		case int64(b.Len()) > b.server.MaxBody:
 			return b.server.tooLarge()
-		case n < size && err == io.EOF:
+		case n < step && err == io.EOF:
 			return nil
 		case err != nil:
 			return err
 		}
+		step = min(max(leastStep, int64(b.Len())), b.server.MaxBody+1-int64(b.Len()))
 	}
 }
 

@@ -655,23 +655,25 @@ func (d *decoder) tooLong(limit int) error {
 	return d.unfit("longer than %d bytes", limit)
 }
 
-// unexpected answers a value of another kind than the one that must stand here, or the lack of one.
+// unexpected answers a value of another kind than the one that must stand here, or the lack of one. It does not read the value.
 func (d *decoder) unexpected(want string) error {
-	raw, err := d.dec.ReadValue()
-	if err != nil {
-		return d.syntax(err)
-	}
-	return d.invalid("got %s, want %s", kindName(raw.Kind()), want)
+	return d.wrongKind(fault.Invalid, want)
 }
 
 func (d *decoder) unexpectedData(want string) error {
-	raw, err := d.dec.ReadValue()
-	if err != nil {
-		return d.syntax(err)
-	}
-	return d.unfit("got %s, want %s", kindName(raw.Kind()), want)
+	return d.wrongKind(fault.Unfit, want)
 }
 
+func (d *decoder) wrongKind(kind fault.Kind, want string) error {
+	got := kindName(d.dec.PeekKind())
+	if got == "" {
+		_, err := d.dec.ReadValue()
+		return d.syntax(err)
+	}
+	return d.at(d.pointer(), kind, "got %s, want %s", got, want)
+}
+
+// kindName is "" for what is no value.
 func kindName(k jsontext.Kind) string {
 	switch k {
 	case 'n':
@@ -684,8 +686,10 @@ func kindName(k jsontext.Kind) string {
 		return "a number"
 	case '{':
 		return "an object"
+	case '[':
+		return "an array"
 	}
-	return "an array"
+	return ""
 }
 
 // syntax answers bytes that are no JSON, or JSON that two readers could understand differently.

@@ -112,7 +112,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{swap("2.10", "02.1"), single, fault.Invalid, "event 0, /data/quantities"},
 		{swap("2.10", "0x10"), single, fault.Invalid, "event 0, /data/quantities"},
 		{strings.Repeat("[", 1000), batch, fault.Invalid, "event 0"},
-		{swap("{\"distance\":2.10}", strings.Repeat("[", 100_000)), single, fault.Invalid, "event 0, /data/quantities"},
+		{swap("{\"distance\":2.10}", strings.Repeat("[", 100_000)), single, fault.Unfit, "event 0, /data/quantities: got an array, want an object"},
 
 		// JSON, but no CloudEvent.
 		{swap(`"source":"valleybike",`, ""), single, fault.Invalid, "event 0: source is missing"},
