@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
@@ -37,7 +38,7 @@ func Seal(record ledger.Batch, o *Outcome, book *rulebook.Rulebook, secret []byt
 	}
 	b.Totals = totals(o, book, record.At)
 	b.Batch.Root = ledger.Root(b.Leaves)
-	b.Batch.Totals = commit(b.Totals, record.Number, secret)
+	b.Batch.Totals = Commit(b.Totals, record.Number, secret)
 	return b
 }
 
@@ -72,11 +73,16 @@ func totals(o *Outcome, book *rulebook.Rulebook, at Micros) []Total {
 	for _, t := range sums {
 		list = append(list, *t)
 	}
+	SortTotals(list)
+	return list
+}
+
+// SortTotals puts totals in the order in which a batch commits to them.
+func SortTotals(list []Total) {
 	slices.SortFunc(list, func(a, b Total) int {
 		return cmp.Or(cmp.Compare(a.Programme, b.Programme), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Method, b.Method),
 			cmp.Compare(a.Vintage, b.Vintage), cmp.Compare(a.Reason, b.Reason))
 	})
-	return list
 }
 
 // localDay is the programme's day of an instant; "" for a programme that is no longer known.
@@ -87,9 +93,9 @@ func localDay(book *rulebook.Rulebook, programme string, at Micros) string {
 	return ""
 }
 
-// commit is a salted commitment to a batch's totals: HMAC-SHA-256 over their canonical lines, under a
-// salt of the batch's own.
-func commit(list []Total, number int64, secret []byte) (h ledger.Hash) {
+// Commit is a salted commitment to a batch's totals, in their order: HMAC-SHA-256 over their canonical
+// lines, under a salt of the batch's own.
+func Commit(list []Total, number int64, secret []byte) (h ledger.Hash) {
 	salt := hmac.New(sha256.New, secret)
 	salt.Write(binary.BigEndian.AppendUint64(nil, uint64(number)))
 	mac := hmac.New(sha256.New, salt.Sum(nil))
@@ -123,4 +129,19 @@ func (c Counts) String() string {
 		b = append(strconv.AppendInt(b, c[k], 10), '\n')
 	}
 	return string(b)
+}
+
+// ParseCounts reads what String wrote, and nothing else.
+func ParseCounts(s string) (Counts, bool) {
+	c := Counts{}
+	for line := range strings.Lines(s) {
+		programme, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		code, number, _ := strings.Cut(rest, "\t")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, false
+		}
+		c[Count{programme, reason.Code(code)}] = n
+	}
+	return c, c.String() == s
 }

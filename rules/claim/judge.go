@@ -2,6 +2,7 @@ package claim
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/methodology"
@@ -110,10 +111,8 @@ func again(c *Claim, first Recorded) Verdict {
 func (d *Docket) taken(m *matter, known *Known) (reason.Code, reason.Operands) {
 	switch m.group.Kind {
 	case methodology.Spans:
-		for _, s := range known.Spans[m.line()] {
-			if clash(s, m.claim.Start, m.claim.End, m.group.Tolerance.Microseconds()) {
-				return reason.Overlap, reason.Operands{Other: s.By}
-			}
+		if by, ok := m.clashing(known.Spans[m.line()]); ok {
+			return reason.Overlap, reason.Operands{Other: by}
 		}
 	case methodology.Act, methodology.Total:
 		slot, _ := d.slot(m)
@@ -124,16 +123,29 @@ func (d *Docket) taken(m *matter, known *Known) (reason.Code, reason.Operands) {
 	return reason.OK, reason.Operands{}
 }
 
-// clash reports whether one person cannot have done both: the spans overlap by more than the tolerance,
+// clashing finds who reported what m clashes with: of several acts the earliest, so that the verdict does
+// not depend on the order in which they are known.
+func (m *matter) clashing(spans []Span) (by string, found bool) {
+	var first Span
+	this := Span{m.claim.Start, m.claim.End, m.claim.Partner}
+	for _, s := range spans {
+		if Clash(s, this, m.group.Tolerance) && (!found || s.compare(first) < 0) {
+			first, found = s, true
+		}
+	}
+	return first.By, found
+}
+
+// Clash reports whether one person cannot have done both: the spans overlap by more than the tolerance,
 // or by more than half of the shorter one. One without length counts as wholly inside the other when
 // it lies within it, or is the same instant.
-func clash(s Span, start, end Micros, tolerance int64) bool {
-	overlap := min(s.End, end) - max(s.Start, start)
-	shorter := min(s.End-s.Start, end-start)
+func Clash(a, b Span, tolerance time.Duration) bool {
+	overlap := min(a.End, b.End) - max(a.Start, b.Start)
+	shorter := min(a.End-a.Start, b.End-b.Start)
 	if shorter == 0 {
-		return overlap == 0 && (s.Start == start && s.End == end || s.Start < start && end < s.End || start < s.Start && s.End < end)
+		return overlap == 0 && (a.Start == b.Start && a.End == b.End || a.Start < b.Start && b.End < a.End || b.Start < a.Start && a.End < b.End)
 	}
-	return overlap > 0 && (overlap > tolerance || 2*overlap > shorter)
+	return overlap > 0 && (overlap > tolerance.Microseconds() || 2*overlap > shorter)
 }
 
 // weigh computes what the claim is worth, holds it against the caps, and credits it.

@@ -1,6 +1,8 @@
 package claim
 
 import (
+	"cmp"
+
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/quantity"
 	"github.com/tanpu/tanpu/rules/reason"
@@ -57,6 +59,11 @@ func (r *Recorded) is(c *Claim) bool {
 type Span struct {
 	Start, End Micros
 	By         string
+}
+
+// compare orders spans by time.
+func (s Span) compare(o Span) int {
+	return cmp.Or(cmp.Compare(s.Start, o.Start), cmp.Compare(s.End, o.End), cmp.Compare(s.By, o.By))
 }
 
 // A Line is an account's acts in one group of kind spans.

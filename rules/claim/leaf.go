@@ -25,7 +25,8 @@ func appendBody(b []byte, c *Claim) []byte {
 	if len(c.Quantities) > 0 {
 		b = append(comma(b), `"quantities":{`...)
 		for i := range c.Quantities {
-			b = appendField(b, c.Quantities[i].Name, c.Quantities[i].Text)
+			q := &c.Quantities[i] // even one without text: it was reported, and the verdict depends on its name
+			b = appendString(append(appendString(comma(b), q.Name), ':'), q.Text)
 		}
 		b = append(b, '}')
 	}
