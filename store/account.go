@@ -75,8 +75,12 @@ func (db *DB) home(name string) int {
 
 // OpenAccounts opens n accounts in the partition and returns the number of the first; the rest follow.
 func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return 0, err
+	}
 	var last int64
-	err := tx.conn.QueryRowContext(ctx, "UPDATE partition SET accounts = accounts + $2 WHERE part = $1 RETURNING accounts", tx.Part, n).Scan(&last)
+	err = conn.QueryRowContext(ctx, "UPDATE partition SET accounts = accounts + $2 WHERE part = $1 RETURNING accounts", tx.Part, n).Scan(&last)
 	if err != nil {
 		return 0, fmt.Errorf("opening accounts: %w", err)
 	}
@@ -95,7 +99,7 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 // HasAccount reports whether the partition has this account.
 func (tx *Tx) HasAccount(ctx context.Context, n claim.Number) (bool, error) {
 	var one int
-	err := tx.conn.QueryRowContext(ctx, "SELECT 1 FROM account WHERE part = $1 AND account = $2", tx.Part, n).Scan(&one)
+	err := tx.desk.conn.QueryRowContext(ctx, "SELECT 1 FROM account WHERE part = $1 AND account = $2", tx.Part, n).Scan(&one)
 	return oneRow(err)
 }
 
@@ -103,6 +107,9 @@ func (tx *Tx) HasAccount(ctx context.Context, n claim.Number) (bool, error) {
 func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	for i := range links {
 		links[i].Sub = newSub(tx.Part)
+	}
+	if _, err := tx.writer(ctx); err != nil {
+		return err
 	}
 	return tx.bulk(ctx, &bulk{
 		table: "link", columns: "sub text, account bigint, programme text, partner text, scenarios text, purposes text, since bigint, granted bigint",
@@ -116,7 +123,11 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 
 // Revoke ends a link at the transaction's instant; a link that has ended stays as it was.
 func (tx *Tx) Revoke(ctx context.Context, sub string) error {
-	_, err := tx.conn.ExecContext(ctx, "INSERT INTO revocation (part, sub, at) VALUES ($1, $2, $3) ON CONFLICT (part, sub) DO NOTHING", tx.Part, sub, tx.Now)
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "INSERT INTO revocation (part, sub, at) VALUES ($1, $2, $3) ON CONFLICT (part, sub) DO NOTHING", tx.Part, sub, tx.Now)
 	return err
 }
 
@@ -127,13 +138,17 @@ var ErrTaken = errors.New("registered to another account")
 // ErrTaken when it has another owner; taking what one has is no error, so that it can be tried again.
 func (db *DB) TakeObject(ctx context.Context, object string, owner AccountID, clock int64) error {
 	return db.Update(ctx, db.home(object), clock, func(tx *Tx) error {
-		_, err := tx.conn.ExecContext(ctx, `INSERT INTO object (part, object, owner_part, owner, at) VALUES ($1, $2, $3, $4, $5)
+		conn, err := tx.writer(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, `INSERT INTO object (part, object, owner_part, owner, at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (part, object) DO NOTHING`, tx.Part, object, owner.Part, owner.Number, tx.Now)
 		if err != nil {
 			return fmt.Errorf("registering an object: %w", err)
 		}
 		var has AccountID
-		err = tx.conn.QueryRowContext(ctx, "SELECT owner_part, owner FROM object WHERE part = $1 AND object = $2", tx.Part, object).Scan(&has.Part, &has.Number)
+		err = conn.QueryRowContext(ctx, "SELECT owner_part, owner FROM object WHERE part = $1 AND object = $2", tx.Part, object).Scan(&has.Part, &has.Number)
 		if err != nil {
 			return err
 		}
@@ -146,7 +161,11 @@ func (db *DB) TakeObject(ctx context.Context, object string, owner AccountID, cl
 
 // AddObject makes an object that the account has taken known where its claims are judged.
 func (tx *Tx) AddObject(ctx context.Context, n claim.Number, object string) error {
-	_, err := tx.conn.ExecContext(ctx, `INSERT INTO account_object (part, account, object, at) VALUES ($1, $2, $3, $4)
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, `INSERT INTO account_object (part, account, object, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (part, account, object) DO NOTHING`, tx.Part, n, object, tx.Now)
 	return err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -23,6 +24,10 @@ const claimColumns = "part, account, grp, start, batch, ord, finish, partner, id
 func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 	if b.Number != tx.Number || b.Part != tx.Part {
 		return fmt.Errorf("batch %d.%d written in the place of %d.%d", b.Part, b.Number, tx.Part, tx.Number)
+	}
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return err
 	}
 	postings := b.Entry.Postings()
 	if err := ledger.Balanced(postings); err != nil {
@@ -46,10 +51,10 @@ func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 	if err := tx.bulk(ctx, writes...); err != nil {
 		return fmt.Errorf("writing what follows from the claims: %w", err)
 	}
-	return tx.writeRecord(ctx, b)
+	return tx.writeRecord(ctx, conn, b)
 }
 
-func (tx *Tx) writeRecord(ctx context.Context, b *claim.Batch) error {
+func (tx *Tx) writeRecord(ctx context.Context, conn *sql.Conn, b *claim.Batch) error {
 	leaves := make([]byte, 0, len(b.Leaves)*32)
 	accounts := make([]byte, 0, len(b.Leaves)*8)
 	for i := range b.Leaves {
@@ -61,13 +66,13 @@ func (tx *Tx) writeRecord(ctx context.Context, b *claim.Batch) error {
 		backfill = 1
 	}
 	hash := b.Batch.Hash()
-	_, err := tx.conn.ExecContext(ctx, `INSERT INTO batch (part, batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts)
+	_, err := conn.ExecContext(ctx, `INSERT INTO batch (part, batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		b.Part, b.Number, b.At, b.Rulebook, backfill, len(b.Rows), b.Root[:], b.Batch.Totals[:], b.Prev[:], hash[:], leaves, accounts, b.Counts.String())
 	if err != nil {
 		return fmt.Errorf("writing the batch: %w", err)
 	}
-	if _, err = tx.conn.ExecContext(ctx, "UPDATE partition SET at = $2, hash = $3 WHERE part = $1", b.Part, b.At, hash[:]); err != nil {
+	if _, err = conn.ExecContext(ctx, "UPDATE partition SET at = $2, hash = $3 WHERE part = $1", b.Part, b.At, hash[:]); err != nil {
 		return fmt.Errorf("moving the partition on: %w", err)
 	}
 	return nil
@@ -92,7 +97,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(i int) []any) error {
 	for from := 0; from < n; {
 		k := chunkOf(n - from)
-		statement, err := tx.prepared(ctx, head+values(k, width)+tail)
+		statement, err := tx.desk.prepared(ctx, head+values(k, width)+tail)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ var ErrOvertaken = errors.New("somebody else published at the same moment")
 // Publish records documents as the rulebooks that follow after, which must be the one in force.
 // It returns ErrOvertaken when it is not; the primary key settles a race.
 func (db *DB) Publish(ctx context.Context, after int64, documents []Document) error {
-	conn, release, err := db.writer(ctx)
+	conn, release, err := db.alone(ctx)
 	if err != nil {
 		return err
 	}

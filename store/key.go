@@ -23,7 +23,7 @@ func HashKey(key string) [32]byte { return sha256.Sum256([]byte(key)) }
 
 // AddKey keeps a new key.
 func (db *DB) AddKey(ctx context.Context, k Key) error {
-	conn, release, err := db.writer(ctx)
+	conn, release, err := db.alone(ctx)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (db *DB) AddKey(ctx context.Context, k Key) error {
 // ExpireKeys lets a partner's keys (or, for role operator, the operator's) but the one kept end at an
 // instant, and says how many that were. It is how a key is rotated: make the new one, use it, end the rest.
 func (db *DB) ExpireKeys(ctx context.Context, role, partner string, kept [32]byte, at time.Time) (int64, error) {
-	conn, release, err := db.writer(ctx)
+	conn, release, err := db.alone(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -123,7 +123,7 @@ func (tx *Tx) lookSQLite(ctx context.Context, l *lookup) error {
 	query := strings.ReplaceAll(l.query(sqlite), "$1", "(SELECT part FROM p)")
 	for from := 0; from < l.n; {
 		n := chunkOf(l.n - from)
-		statement, err := tx.prepared(ctx, "WITH p(part) AS (VALUES (?)), u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names))+") "+query)
+		statement, err := tx.desk.prepared(ctx, "WITH p(part) AS (VALUES (?)), u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names))+") "+query)
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 	}
 	return tx.look(ctx, &lookup{
 		keys: "account bigint",
-		cols: `o.account, o.object`,
+		cols: `o.account, o.object, o.at`,
 		from: `account_object o`,
 		on:   `o.part = $1 AND o.account = u.account`,
 		n:    len(accounts),
@@ -231,7 +231,11 @@ func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 		row: func(scan func(...any) error) error {
 			var account int64
 			var object string
-			err := scan(&account, &object)
+			var at int64
+			err := scan(&account, &object, &at)
+			if at > tx.Now { // registered by a server whose clock is ahead: not yet, so that whoever judges again can tell
+				return err
+			}
 			for _, l := range owners[account] {
 				l.Objects = append(l.Objects, object)
 			}

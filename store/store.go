@@ -43,7 +43,7 @@ type DB struct {
 	write   *sql.DB // SQLite: one connection. nil when opened for reading
 	read    *sql.DB
 	lock    *sql.DB // SQLite: holds the writer's lock; nil elsewhere
-	keeper  keeper  // SQLite: the writing connection
+	desks   desks   // SQLite: where transactions work
 	runtime string  // PostgreSQL: the role that connections take on
 }
 
@@ -59,7 +59,7 @@ func Create(ctx context.Context, rawURL string, parts int) (*DB, error) {
 	if parts < 1 || parts > MaxParts {
 		return nil, fault.New(fault.Invalid, "a database has 1 to %d partitions, not %d", MaxParts, parts)
 	}
-	db, err := connect(rawURL, true)
+	db, err := connect(rawURL, writing)
 	if err != nil {
 		return nil, err
 	}
@@ -73,14 +73,27 @@ func Create(ctx context.Context, rawURL string, parts int) (*DB, error) {
 	return db, nil
 }
 
+// A use is what a process opens a database for.
+type use int
+
+const (
+	reading use = iota
+	keeping     // adding API keys beside a process that writes
+	writing
+)
+
 // Open attaches to a database for reading and writing. On SQLite a second writing process is refused.
-func Open(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, true) }
+func Open(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, writing) }
 
 // OpenRead attaches for reading, also beside a process that writes.
-func OpenRead(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, false) }
+func OpenRead(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, reading) }
 
-func open(ctx context.Context, rawURL string, writing bool) (*DB, error) {
-	db, err := connect(rawURL, writing)
+// OpenKeys attaches to add and end API keys, also beside a process that writes: keys decide nothing
+// that is kept, so a server need not stop for a new one.
+func OpenKeys(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, keeping) }
+
+func open(ctx context.Context, rawURL string, u use) (*DB, error) {
+	db, err := connect(rawURL, u)
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +111,7 @@ func open(ctx context.Context, rawURL string, writing bool) (*DB, error) {
 // Close lets go of the database.
 func (db *DB) Close() error {
 	var errs []error
-	if db.keeper.conn != nil {
-		errs = append(errs, db.keeper.conn.Close())
-	}
+	db.clear()
 	for _, pool := range []*sql.DB{db.write, db.read, db.lock} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
@@ -112,10 +123,10 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
 
-func connect(rawURL string, writing bool) (*DB, error) {
+func connect(rawURL string, u use) (*DB, error) {
 	switch scheme, rest, _ := strings.Cut(rawURL, ":"); scheme {
 	case "sqlite":
-		return connectSQLite(rest, writing)
+		return connectSQLite(rest, u)
 	case "postgres", "postgresql":
 		return connectPostgres(rawURL)
 	}
@@ -131,7 +142,7 @@ func redact(rawURL string) string {
 	return u.Redacted()
 }
 
-func connectSQLite(path string, writing bool) (*DB, error) {
+func connectSQLite(path string, u use) (*DB, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.ContainsAny(path, "?#") {
 		return nil, fault.New(fault.Invalid, "name the database file: sqlite:FILE")
@@ -139,10 +150,12 @@ func connectSQLite(path string, writing bool) (*DB, error) {
 	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	db := &DB{engine: sqlite}
 	var err error
-	if writing {
+	if u == writing {
 		if db.lock, err = lockFile(file, path); err != nil {
 			return nil, err
 		}
+	}
+	if u != reading {
 		if db.write, err = sql.Open("sqlite", file+"?_txlock=immediate"+pragmas(
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
 			"cache_size(-262144)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)")); err != nil {
@@ -150,14 +163,14 @@ func connectSQLite(path string, writing bool) (*DB, error) {
 		}
 		db.write.SetMaxOpenConns(1)
 	}
-	db.read, err = sql.Open("sqlite", file+"?mode="+readMode(writing)+pragmas(
+	db.read, err = sql.Open("sqlite", file+"?mode="+readMode(u)+pragmas(
 		"busy_timeout(10000)", "query_only(ON)", "cache_size(-65536)"))
 	return db, err
 }
 
 // readMode lets readers make the file only where a writer may.
-func readMode(writing bool) string {
-	if writing {
+func readMode(u use) string {
+	if u == writing {
 		return "rwc"
 	}
 	return "rw" // a WAL database cannot be read without its shared-memory file, which reading may make
@@ -229,7 +242,7 @@ func (db *DB) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what database this is: %w", err)
 	}
-	return nil
+	return db.furnish(ctx, db.Parts)
 }
 
 // migrations lists the engine's numbered files in order.
@@ -280,7 +293,7 @@ func (db *DB) migrate(ctx context.Context, parts int) error {
 	if err != nil {
 		return err
 	}
-	conn, release, err := db.writer(ctx)
+	conn, release, err := db.alone(ctx)
 	if err != nil {
 		return err
 	}
@@ -371,5 +384,5 @@ func fill(ctx context.Context, tx *sql.Tx, parts int, now int64) error {
 	return nil
 }
 
-// Single reports whether only one transaction can write at a time, as on SQLite.
+// Single reports whether only one transaction at a time can write, as on SQLite.
 func (db *DB) Single() bool { return db.engine == sqlite }

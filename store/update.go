@@ -23,9 +23,29 @@ type Tx struct {
 	Secret   []byte      // salts the commitments to the partition's totals
 	Rulebook int64       // number of the rulebook in force
 
-	db   *DB
-	conn *sql.Conn
+	db     *DB
+	desk   *desk // where it works now
+	reader *desk // SQLite: where it worked before its first write
+
+	committed bool
 }
+
+// A desk is a connection that one transaction at a time works at, with its prepared statements.
+type desk struct {
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt // SQLite only; pgx keeps its own
+}
+
+// desks hands out SQLite's connections: one that writes, and some that read. Only one process writes, so
+// its mutexes hold the partitions, and while one partition's batch is being written, the next one's can
+// already be read and judged.
+type desks struct {
+	parts   []sync.Mutex // by partition: held from before its first read until after its commit
+	writing chan *desk   // holds the one that writes, when it is free
+	reading chan *desk   // holds those that read and are free
+}
+
+const sqliteReaders = 4
 
 // Update runs f while it holds the partition alone, and makes all that f wrote durable, or nothing.
 // When it returns an error the outcome may be unknown: the commit may have been carried out.
@@ -39,108 +59,207 @@ func (db *DB) UpdateBatch(ctx context.Context, part int, clock int64, f func(*Tx
 }
 
 func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f func(*Tx) error) error {
-	conn, release, err := db.writer(ctx)
-	if err != nil {
-		return err
+	if db.write == nil {
+		return errors.New("the database was opened for reading")
 	}
-	defer release()
-	tx := &Tx{Part: part, db: db, conn: conn}
-	if err := tx.begin(ctx, clock, numbers); err != nil {
-		return tx.rollback(fmt.Errorf("taking partition %d: %w", part, err))
+	if part < 0 || part >= db.Parts {
+		return fmt.Errorf("there is no partition %d", part)
+	}
+	tx := &Tx{Part: part, db: db}
+	begin := tx.beginPostgres
+	if db.engine == sqlite {
+		db.desks.parts[part].Lock()
+		defer db.desks.parts[part].Unlock()
+		begin = tx.beginSQLite
+	}
+	defer tx.leave()
+	if err := begin(ctx, clock, numbers); err != nil {
+		return fmt.Errorf("taking partition %d: %w", part, err)
 	}
 	if err := f(tx); err != nil {
-		return tx.rollback(err)
+		return err
 	}
-	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return tx.rollback(fmt.Errorf("committing to partition %d: %w", part, err))
+	if err := tx.commit(ctx); err != nil {
+		return fmt.Errorf("committing to partition %d: %w", part, err)
 	}
 	return nil
 }
 
-// rollback ends the transaction and gives up the connection if that does not work.
-func (tx *Tx) rollback(err error) error {
-	if _, failed := tx.conn.ExecContext(context.Background(), "ROLLBACK"); failed != nil && tx.db.engine == postgres {
-		tx.conn.Raw(func(any) error { return driver.ErrBadConn })
+// commit makes durable what was written. It leaves the desk without a transaction when it succeeds.
+func (tx *Tx) commit(ctx context.Context) error {
+	if tx.db.engine == sqlite && tx.reader == nil {
+		return nil // nothing was written
 	}
+	if tx.db.engine == postgres {
+		err := tx.postgres(func(c *pgx.Conn) error {
+			tag, err := c.Exec(ctx, "COMMIT")
+			if err == nil && tag.String() != "COMMIT" { // PostgreSQL's answer when a statement had failed
+				err = errors.New("the transaction had failed")
+			}
+			return err
+		})
+		tx.committed = err == nil
+		return err
+	}
+	_, err := tx.desk.conn.ExecContext(ctx, "COMMIT")
+	tx.committed = err == nil
 	return err
 }
 
-const lockPartition = `UPDATE partition SET next = next + $2 WHERE part = $1
-	RETURNING next, at, hash, secret, (SELECT coalesce(max(rulebook), 0) FROM document)`
+// leave ends what is still open and gives the desks back, or gives up those that cannot be cleared.
+func (tx *Tx) leave() {
+	for _, d := range []*desk{tx.desk, tx.reader} {
+		if d == nil {
+			continue
+		}
+		var err error
+		if d == tx.reader || !tx.committed {
+			_, err = d.conn.ExecContext(context.Background(), "ROLLBACK")
+		}
+		switch {
+		case tx.db.engine == postgres:
+			if err != nil {
+				d.conn.Raw(func(any) error { return driver.ErrBadConn })
+			}
+			d.conn.Close()
+		case tx.reader != nil && d == tx.desk:
+			tx.db.desks.writing <- d
+		default:
+			tx.db.desks.reading <- d
+		}
+	}
+}
 
-// begin takes the partition's row, and with it the partition: lock, number, last instant and the hash
-// of the batch before, in one statement.
-func (tx *Tx) begin(ctx context.Context, clock int64, numbers int) error {
-	begin := "BEGIN"
-	if tx.db.engine == sqlite {
-		begin = "BEGIN IMMEDIATE"
-	}
-	if _, err := tx.conn.ExecContext(ctx, begin); err != nil {
-		return err
-	}
-	var next, at int64
-	var hash []byte
-	err := tx.conn.QueryRowContext(ctx, lockPartition, tx.Part, numbers).Scan(&next, &at, &hash, &tx.Secret, &tx.Rulebook)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("there is no partition %d", tx.Part)
-	}
+const lockPartition = `UPDATE partition SET next = next + $2 WHERE part = $1
+	RETURNING next - $2, at, hash, secret, (SELECT coalesce(max(rulebook), 0) FROM document)`
+
+// beginPostgres takes the partition's row, and with it the partition: lock, number, last instant and the
+// hash of the batch before, in one statement.
+func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error {
+	conn, err := tx.db.write.Conn(ctx)
 	if err != nil {
 		return err
 	}
+	tx.desk = &desk{conn: conn}
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	return tx.start(clock, numbers, conn.QueryRowContext(ctx, lockPartition, tx.Part, numbers))
+}
+
+const readPartition = `SELECT next, at, hash, secret, (SELECT coalesce(max(rulebook), 0) FROM document) FROM partition WHERE part = $1`
+
+// beginSQLite reads where the partition stands, in a snapshot of the database. The caller holds the
+// partition's mutex. See write for the other half.
+func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
+	tx.desk = <-tx.db.desks.reading
+	if _, err := tx.desk.conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	return tx.start(clock, numbers, tx.desk.conn.QueryRowContext(ctx, readPartition, tx.Part))
+}
+
+func (tx *Tx) start(clock int64, numbers int, row *sql.Row) error {
+	var next, at int64
+	var hash []byte
+	if err := row.Scan(&next, &at, &hash, &tx.Secret, &tx.Rulebook); err != nil {
+		return err
+	}
 	if numbers > 0 {
-		tx.Number = next - 1
+		tx.Number = next
 	}
 	tx.Now = max(clock, at)
 	copy(tx.Prev[:], hash)
 	return nil
 }
 
-// A keeper keeps SQLite's one writing connection and its prepared statements.
-type keeper struct {
-	mu         sync.Mutex
-	conn       *sql.Conn            // guarded by mu
-	statements map[string]*sql.Stmt // guarded by mu
+// writer is where the transaction writes. On SQLite its first write moves it from its reading desk to the
+// one that writes, and there takes the batch's number, which nobody else can have taken meanwhile.
+func (tx *Tx) writer(ctx context.Context) (*sql.Conn, error) {
+	if tx.db.engine == postgres || tx.reader != nil {
+		return tx.desk.conn, nil
+	}
+	tx.reader, tx.desk = tx.desk, <-tx.db.desks.writing
+	if _, err := tx.desk.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	if tx.Number == 0 {
+		return tx.desk.conn, nil
+	}
+	result, err := tx.desk.conn.ExecContext(ctx, "UPDATE partition SET next = next + 1 WHERE part = $1 AND next = $2", tx.Part, tx.Number)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return nil, fmt.Errorf("batch %d.%d was taken by somebody else", tx.Part, tx.Number)
+	}
+	return tx.desk.conn, nil
 }
 
-// writer hands out a connection that nobody else uses until it is released.
-func (db *DB) writer(ctx context.Context) (*sql.Conn, func(), error) {
-	if db.write == nil {
-		return nil, nil, errors.New("the database was opened for reading")
-	}
-	if db.engine == postgres {
-		conn, err := db.write.Conn(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		return conn, func() { conn.Close() }, nil
-	}
-	k := &db.keeper
-	k.mu.Lock()
-	if k.conn == nil {
-		conn, err := db.write.Conn(ctx)
-		if err != nil {
-			k.mu.Unlock()
-			return nil, nil, err
-		}
-		k.conn, k.statements = conn, map[string]*sql.Stmt{}
-	}
-	return k.conn, k.mu.Unlock, nil
-}
-
-// prepared returns a statement that stays with SQLite's writing connection.
-func (tx *Tx) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	k := &tx.db.keeper
-	if s, ok := k.statements[query]; ok {
+// prepared returns a statement that stays with SQLite's connection.
+func (d *desk) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := d.statements[query]; ok {
 		return s, nil
 	}
-	s, err := tx.conn.PrepareContext(ctx, query)
+	s, err := d.conn.PrepareContext(ctx, query)
 	if err == nil {
-		k.statements[query] = s
+		d.statements[query] = s
 	}
 	return s, err
 }
 
+// furnish makes SQLite's desks.
+func (db *DB) furnish(ctx context.Context, parts int) error {
+	if db.engine != sqlite || db.write == nil {
+		return nil
+	}
+	db.desks = desks{parts: make([]sync.Mutex, parts), writing: make(chan *desk, 1), reading: make(chan *desk, sqliteReaders)}
+	for range sqliteReaders {
+		conn, err := db.read.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		db.desks.reading <- &desk{conn, map[string]*sql.Stmt{}}
+	}
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	db.desks.writing <- &desk{conn, map[string]*sql.Stmt{}}
+	return nil
+}
+
+// clear closes SQLite's desks; the caller has made sure that nobody works at them.
+func (db *DB) clear() {
+	if db.desks.writing == nil {
+		return
+	}
+	for range sqliteReaders {
+		(<-db.desks.reading).conn.Close()
+	}
+	(<-db.desks.writing).conn.Close()
+	db.desks = desks{}
+}
+
+// alone hands out a connection for a write that concerns no partition. On SQLite it is the writing one.
+func (db *DB) alone(ctx context.Context) (conn *sql.Conn, release func(), err error) {
+	if db.write == nil {
+		return nil, nil, errors.New("the database was opened for reading")
+	}
+	if db.desks.writing != nil {
+		d := <-db.desks.writing
+		return d.conn, func() { db.desks.writing <- d }, nil
+	}
+	conn, err = db.write.Conn(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, func() { conn.Close() }, nil
+}
+
 // postgres runs f on the connection beneath, for what database/sql has no words for: COPY and pipelines.
 func (tx *Tx) postgres(f func(*pgx.Conn) error) error {
-	return tx.conn.Raw(func(c any) error { return f(c.(*stdlib.Conn).Conn()) })
+	return tx.desk.conn.Raw(func(c any) error { return f(unwrapPgx(c)) })
 }
+
+func unwrapPgx(c any) *pgx.Conn { return c.(*stdlib.Conn).Conn() }

@@ -2,27 +2,100 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	_ "time/tzdata" // zones are part of what a methodology means, whatever the machine has installed
 )
 
 const usage = `usage: tanpu COMMAND
 
-commands:
+to see it run
+  demo     import real trips into a database of its own, audit it, and serve it
+to run it
+  init     make or migrate a database and publish documents
+  key      make API keys for partners and operators
+  serve    answer requests
+  import   bring a partner's file into a database
+  audit    prove a database from its rows
+to know it
   method   check, explain and list methodologies
+  bench    measure intake on this machine
+
+tanpu COMMAND -h tells more. A database is sqlite:FILE or postgres://….
 `
+
+// commands by name; each returns the exit status: 0 done, 1 failed, 2 called the wrong way.
+var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"audit":  runAudit,
+	"bench":  runBench,
+	"demo":   runDemo,
+	"import": runImport,
+	"init":   runInit,
+	"key":    runKey,
+	"method": runMethod,
+	"serve":  runServe,
+}
 
 func main() {
 	if len(os.Args) < 2 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	switch args := os.Args[2:]; os.Args[1] {
-	case "method":
-		os.Exit(runMethod(args, os.Stdout, os.Stderr))
-	default:
-		fmt.Fprint(os.Stderr, usage)
+	run, ok := commands[os.Args[1]]
+	if !ok {
+		if h := os.Args[1]; h == "help" || h == "-h" || h == "--help" {
+			fmt.Print(usage)
+			return
+		}
+		fmt.Fprintf(os.Stderr, "tanpu: there is no command %q\n\n%s", os.Args[1], usage)
 		os.Exit(2)
 	}
+	os.Exit(run(os.Args[2:], os.Stdout, os.Stderr))
+}
+
+// status reports an error to a person and turns it into an exit status.
+func status(err error, stderr io.Writer) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp) || errors.Is(err, errUsage):
+		return 2
+	}
+	fmt.Fprintln(stderr, "tanpu:", err)
+	return 1
+}
+
+// errUsage says that a command was called the wrong way, and that the person has been told.
+var errUsage = errors.New("called the wrong way")
+
+// newFlags are a command's flags; what they say goes to stderr.
+func newFlags(name, arguments string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet("tanpu "+name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "usage: tanpu %s %s\n", name, arguments)
+		flags.PrintDefaults()
+	}
+	return flags
+}
+
+// parse reads arguments; the flags named must not be empty.
+func parse(flags *flag.FlagSet, args []string, needed ...string) error {
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	for _, name := range needed {
+		if flags.Lookup(name).Value.String() == "" {
+			fmt.Fprintf(flags.Output(), "%s needs --%s\n", flags.Name(), name)
+			flags.Usage()
+			return errUsage
+		}
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // Config is how a server takes claims in. Its zero value works.
 type Config struct {
-	Writers   int           // how many partitions are written at once; default 1 on SQLite, 3 on PostgreSQL
+	Writers   int           // how many partitions are written at once; default 2 on SQLite, 3 on PostgreSQL
 	Full      int           // a partition with so many claims waiting is written at once; default 500
 	Most      int           // claims in one transaction; default 2,000
 	Linger    time.Duration // how long a partition that is not full waits for more while others are busy; default 100 ms
@@ -40,7 +40,7 @@ func (c Config) withDefaults(db *store.DB) Config {
 	if c.Writers == 0 {
 		c.Writers = 3
 		if db.Single() {
-			c.Writers = 1
+			c.Writers = 2 // one reads and judges while the other writes
 		}
 	}
 	c.Full = orElse(c.Full, 500)

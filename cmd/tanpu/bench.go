@@ -1,0 +1,462 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/tanpu/tanpu/api"
+	"github.com/tanpu/tanpu/flows/link"
+	"github.com/tanpu/tanpu/store"
+)
+
+// A benchmark measures intake as partners see it: a server of its own process, real requests over
+// loopback, durable commits, on a machine that the load generator shares.
+type benchmark struct {
+	url      string
+	claims   int
+	accounts int
+	clients  int
+	seed     uint64
+	profile  string
+	quick    bool // leave out the ceiling and the runs at half load and at rest
+	say      func(format string, args ...any)
+
+	subs []string
+	key  string
+	base string // the server's address
+}
+
+// A Bench is what was measured.
+type Bench struct {
+	Engine     string  `json:"engine"`
+	Claims     int     `json:"claims"`
+	Accounts   int     `json:"accounts"`
+	Seconds    float64 `json:"seconds"`
+	PerSecond  float64 `json:"claims_per_second"`
+	Ceiling    float64 `json:"ceiling_per_second,omitempty"` // the engine's own bulk load of the same rows
+	Ratio      float64 `json:"ratio,omitempty"`
+	P50        float64 `json:"p50_ms"` // of requests of 100 to 1,000 claims, at full load
+	P99        float64 `json:"p99_ms"`
+	HalfP50    float64 `json:"half_p50_ms,omitempty"` // at half of that load
+	HalfP99    float64 `json:"half_p99_ms,omitempty"`
+	IdleP50    float64 `json:"idle_p50_ms,omitempty"` // one claim on an idle server
+	IdleP99    float64 `json:"idle_p99_ms,omitempty"`
+	Bytes      float64 `json:"bytes_per_claim"`
+	ServerCPU  float64 `json:"server_cpu_seconds"` // of the whole run, the database's apart
+	ClientCPU  float64 `json:"generator_cpu_seconds"`
+	Processors int     `json:"processors"`
+	Verdicts   counts  `json:"verdicts"`
+}
+
+type counts map[string]int
+
+// runBench carries out “tanpu bench intake”.
+func runBench(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 || args[0] != "intake" {
+		fmt.Fprintln(stderr, "usage: tanpu bench intake --db URL [--claims N] [--accounts M] [--json]")
+		return 2
+	}
+	flags := newFlags("bench intake", "--db URL [--claims N] [--accounts M] [--json]", stderr)
+	b := &benchmark{}
+	flags.StringVar(&b.url, "db", "", "a database that is empty, or does not exist yet")
+	flags.IntVar(&b.claims, "claims", 200_000, "claims sent at full load")
+	flags.IntVar(&b.accounts, "accounts", 100_000, "members")
+	flags.IntVar(&b.clients, "clients", 24, "requests at once")
+	flags.Uint64Var(&b.seed, "seed", 1, "of what is reported")
+	flags.BoolVar(&b.quick, "quick", false, "measure full load only")
+	flags.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to this file")
+	asJSON := flags.Bool("json", false, "print the figures as JSON")
+	if err := parse(flags, args[1:], "db"); err != nil {
+		return status(err, stderr)
+	}
+	b.say = func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
+	result, err := b.run(context.Background())
+	if err != nil {
+		return status(err, stderr)
+	}
+	if *asJSON {
+		return status(json.NewEncoder(stdout).Encode(result), stderr)
+	}
+	result.print(stdout)
+	return 0
+}
+
+func (r *Bench) print(w io.Writer) {
+	fmt.Fprintf(w, "%s, %d processors: %d claims of %d members in %.1f s\n", r.Engine, r.Processors, r.Claims, r.Accounts, r.Seconds)
+	fmt.Fprintf(w, "  %.0f claims/s; ceiling %.0f claims/s (the engine's own bulk load of the same rows); ratio %.2f\n", r.PerSecond, r.Ceiling, r.Ratio)
+	fmt.Fprintf(w, "  requests of 100 to 1,000 claims: p50 %.0f ms, p99 %.0f ms; at half load p50 %.0f ms, p99 %.0f ms\n", r.P50, r.P99, r.HalfP50, r.HalfP99)
+	fmt.Fprintf(w, "  one claim on an idle server: p50 %.1f ms, p99 %.1f ms\n", r.IdleP50, r.IdleP99)
+	fmt.Fprintf(w, "  %.0f bytes on disk a claim; CPU: server %.0f s, load generator %.0f s\n", r.Bytes, r.ServerCPU, r.ClientCPU)
+	fmt.Fprintf(w, "  verdicts: %v\n", r.Verdicts)
+}
+
+func (b *benchmark) run(ctx context.Context) (*Bench, error) {
+	before, err := b.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop, err := b.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.say("sending %d claims", b.claims)
+	own := cpu()
+	full := b.load(ctx, b.claims, 0)
+	own = cpu() - own
+	if full.err != nil {
+		stop()
+		return nil, full.err
+	}
+	result := &Bench{
+		Claims: b.claims, Accounts: b.accounts, Processors: runtime.NumCPU(), Verdicts: full.verdicts,
+		Seconds: full.took.Seconds(), PerSecond: float64(b.claims) / full.took.Seconds(),
+		P50: full.percentile(50), P99: full.percentile(99), ClientCPU: own.Seconds(),
+	}
+	if !b.quick {
+		b.say("%.0f claims/s; at half load", result.PerSecond)
+		half := b.load(ctx, int(result.PerSecond*10), result.PerSecond/2)
+		b.say("one claim at a time")
+		idle := b.alone(ctx, 500)
+		if err := errors.Join(half.err, idle.err); err != nil {
+			stop()
+			return nil, err
+		}
+		result.HalfP50, result.HalfP99 = half.percentile(50), half.percentile(99)
+		result.IdleP50, result.IdleP99 = idle.percentile(50), idle.percentile(99)
+	}
+	served, err := stop()
+	if err != nil {
+		return nil, err
+	}
+	result.ServerCPU = served.Seconds()
+	return result, b.measureStore(ctx, result, before)
+}
+
+// measureStore weighs what was written and has the engine write it once more by itself.
+func (b *benchmark) measureStore(ctx context.Context, result *Bench, before int64) error {
+	db, err := store.Open(ctx, b.url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	result.Engine = db.Engine()
+	after, err := db.Size(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := db.ClaimCount(ctx)
+	if err != nil {
+		return err
+	}
+	result.Bytes = float64(after-before) / float64(rows)
+	if b.quick {
+		return nil
+	}
+	b.say("the engine's own bulk load of %d claims and what goes with them", rows)
+	took, err := db.Ceiling(ctx)
+	if err != nil {
+		return err
+	}
+	result.Ceiling = float64(rows) / took.Seconds()
+	result.Ratio = result.PerSecond / result.Ceiling
+	return nil
+}
+
+// prepare makes the database, publishes the demo programme, enrols the members, and makes a key. It
+// returns the size of the database before any claim.
+func (b *benchmark) prepare(ctx context.Context) (int64, error) {
+	db, err := store.Create(ctx, b.url, store.DefaultParts)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	if n, err := db.Rulebook(ctx); err != nil || n > 0 {
+		return 0, errors.Join(err, errors.New("the database is not empty; name one that is"))
+	}
+	book, err := publishDemo(ctx, db)
+	if err != nil {
+		return 0, err
+	}
+	b.say("enrolling %d members", b.accounts)
+	since := time.Now().AddDate(0, -2, 0) // acts of the last weeks are to count
+	if b.subs, err = link.Enrol(ctx, db, book, demoProgramme, demoPartner, b.accounts, since); err != nil {
+		return 0, err
+	}
+	b.key = api.NewKey()
+	if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(b.key), Role: api.Partner, Partner: demoPartner, Created: time.Now().UnixMicro()}); err != nil {
+		return 0, err
+	}
+	return db.Size(ctx)
+}
+
+// serve starts a server as a process of its own. stop ends it and returns the CPU time that it took.
+func (b *benchmark) serve(ctx context.Context) (stop func() (time.Duration, error), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	server := exec.CommandContext(ctx, self, "serve", "--db", b.url, "--listen", "127.0.0.1:0", "--cpuprofile", b.profile)
+	out, err := server.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for b.base == "" && lines.Scan() {
+		var entry struct{ Msg, At string }
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "answering" {
+			b.base = "http://" + entry.At
+		} else {
+			b.say("%s", lines.Text())
+		}
+	}
+	if b.base == "" {
+		return nil, errors.Join(server.Wait(), errors.New("the server did not start"))
+	}
+	go func() {
+		for lines.Scan() {
+			if !bytes.Contains(lines.Bytes(), []byte(`"level":"INFO"`)) {
+				b.say("server: %s", lines.Text())
+			}
+		}
+	}()
+	return func() (time.Duration, error) {
+		server.Process.Signal(syscall.SIGTERM)
+		err := server.Wait()
+		state := server.ProcessState
+		return state.UserTime() + state.SystemTime(), err
+	}, nil
+}
+
+// measured is what a load came to.
+type measured struct {
+	took      time.Duration
+	latencies []time.Duration
+	verdicts  counts
+	err       error
+}
+
+func (m *measured) percentile(p int) float64 {
+	if len(m.latencies) == 0 {
+		return 0
+	}
+	slices.Sort(m.latencies)
+	return float64(m.latencies[(len(m.latencies)-1)*p/100].Microseconds()) / 1000
+}
+
+// load sends n claims. At a rate of 0 every client sends its next request as soon as it can; otherwise
+// requests are sent when they are due at so many claims a second, and late answers count from then.
+func (b *benchmark) load(ctx context.Context, n int, rate float64) *measured {
+	total := &measured{verdicts: counts{}}
+	var mu sync.Mutex // guards total
+	var sent atomic.Int64
+	var clients sync.WaitGroup
+	began := time.Now()
+	for c := range b.clients {
+		clients.Go(func() {
+			g := newRider(b, uint64(c))
+			own := b.drive(ctx, g, n, rate, began, &sent)
+			mu.Lock()
+			defer mu.Unlock()
+			total.latencies = append(total.latencies, own.latencies...)
+			for reason, k := range own.verdicts {
+				total.verdicts[reason] += k
+			}
+			total.err = errors.Join(total.err, own.err)
+		})
+	}
+	clients.Wait()
+	total.took = time.Since(began)
+	return total
+}
+
+func (b *benchmark) drive(ctx context.Context, g *rider, n int, rate float64, began time.Time, sent *atomic.Int64) *measured {
+	m := &measured{verdicts: counts{}}
+	for {
+		size := 100 + g.rand.IntN(901)
+		at := sent.Add(int64(size)) - int64(size)
+		if at >= int64(n) {
+			return m
+		}
+		size = min(size, n-int(at))
+		body := g.request(size)
+		due := time.Now()
+		if rate > 0 {
+			due = began.Add(time.Duration(float64(at) / rate * float64(time.Second)))
+			time.Sleep(time.Until(due))
+		}
+		if m.err = b.post(ctx, g, body, m.verdicts); m.err != nil {
+			return m
+		}
+		m.latencies = append(m.latencies, time.Since(due))
+	}
+}
+
+// alone sends n claims one by one.
+func (b *benchmark) alone(ctx context.Context, n int) *measured {
+	g := newRider(b, 1<<32)
+	m := &measured{verdicts: counts{}}
+	for range n {
+		body := g.request(1)
+		began := time.Now()
+		if m.err = b.post(ctx, g, body, m.verdicts); m.err != nil {
+			return m
+		}
+		m.latencies = append(m.latencies, time.Since(began))
+		time.Sleep(2 * time.Millisecond)
+	}
+	return m
+}
+
+// post sends a request until it is taken, and counts the verdicts.
+func (b *benchmark) post(ctx context.Context, g *rider, body []byte, verdicts counts) error {
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.base+"/v1/claims", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+b.key)
+		request.Header.Set("Content-Type", "application/cloudevents-batch+json")
+		response, err := g.client.Do(request)
+		if err != nil {
+			return err
+		}
+		g.answer.Reset()
+		_, err = g.answer.ReadFrom(response.Body)
+		response.Body.Close()
+		if err != nil {
+			return err
+		}
+		switch response.StatusCode {
+		case http.StatusOK:
+			countReasons(g.answer.Bytes(), verdicts)
+			return nil
+		case http.StatusTooManyRequests:
+			verdicts["429"]++
+			time.Sleep(50 * time.Millisecond)
+		default:
+			return fmt.Errorf("%s: %s", response.Status, g.answer.Bytes())
+		}
+	}
+}
+
+// countReasons counts the verdicts' reasons in an answer without decoding it, so that the generator
+// takes as little as it can of the machine that it measures.
+func countReasons(answer []byte, verdicts counts) {
+	const mark = `"reason":"`
+	for {
+		i := bytes.Index(answer, []byte(mark))
+		if i < 0 {
+			return
+		}
+		answer = answer[i+len(mark):]
+		end := bytes.IndexByte(answer, '"')
+		verdicts[string(answer[:end])]++
+	}
+}
+
+// A rider makes up reports of rides. Of every hundred three are sent again, and five lie within the time
+// of an earlier ride of the same member.
+type rider struct {
+	*benchmark
+	rand   *rand.Rand
+	client *http.Client
+	id     uint64
+	now    time.Time
+	past   []ride // recent rides, whose request was answered
+	fresh  []ride // of the request being made
+	body   []byte
+	answer bytes.Buffer
+}
+
+type ride struct {
+	id      uint64
+	sub     string
+	start   time.Time
+	metres  int
+	seconds int
+}
+
+func newRider(b *benchmark, n uint64) *rider {
+	return &rider{
+		benchmark: b, rand: rand.New(rand.NewPCG(b.seed, n)), id: n << 32,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}},
+		now:    time.Now().Add(-time.Hour).Truncate(time.Second),
+	}
+}
+
+// request makes the body of a request.
+func (g *rider) request(n int) []byte {
+	g.past = append(g.past[max(0, len(g.past)-4096):], g.fresh...)
+	g.fresh = g.fresh[:0]
+	g.body = append(g.body[:0], '[')
+	for i := range n {
+		if i > 0 {
+			g.body = append(g.body, ',')
+		}
+		r := g.next()
+		g.fresh = append(g.fresh, r)
+		g.body = r.append(g.body)
+	}
+	g.body = append(g.body, ']')
+	return g.body
+}
+
+func (g *rider) next() ride {
+	kind := g.rand.IntN(100)
+	if kind < 8 && len(g.past) > 0 {
+		r := g.past[g.rand.IntN(len(g.past))]
+		if kind >= 3 {
+			g.id++
+			r.id, r.start = g.id, r.start.Add(2*time.Minute)
+		}
+		return r
+	}
+	g.id++
+	metres := 400 + g.rand.IntN(6000)
+	return ride{
+		id: g.id, sub: g.subs[g.rand.IntN(len(g.subs))],
+		start:  g.now.Add(-time.Duration(g.rand.IntN(24*24*3600)) * time.Second),
+		metres: metres, seconds: 300 + metres*36/100, // 10 km/h
+	}
+}
+
+func (r *ride) append(b []byte) []byte {
+	b = append(b, `{"specversion":"1.0","type":"tanpu.claim.v1","source":"`+demoPartner+`","id":"ride-`...)
+	b = strconv.AppendUint(b, r.id, 16)
+	b = append(append(b, `","subject":"`...), r.sub...)
+	b = append(b, `","data":{"scenario":"shared-bike","start":"`...)
+	b = r.start.UTC().AppendFormat(b, time.RFC3339)
+	b = append(b, `","end":"`...)
+	b = r.start.Add(time.Duration(r.seconds)*time.Second).UTC().AppendFormat(b, time.RFC3339)
+	b = append(b, `","quantities":{"distance":"`...)
+	b = strconv.AppendInt(b, int64(r.metres), 10)
+	return append(b, ` m"},"evidence":"system"}}`...)
+}
+
+// cpu is the processor time that this process has taken.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tanpu/tanpu/api"
+	"github.com/tanpu/tanpu/store"
+)
+
+// runKey carries out “tanpu key”: it makes an API key and shows it once.
+func runKey(args []string, stdout, stderr io.Writer) int {
+	flags := newFlags("key", "--db URL --partner ID | --operator [--label TEXT] [--end-others DURATION]", stderr)
+	url := flags.String("db", "", "the database")
+	partner := flags.String("partner", "", "the partner that the key is for")
+	operator := flags.Bool("operator", false, "make a key for the operator")
+	label := flags.String("label", "", "what the key is for, for your own lists")
+	others := flags.Duration("end-others", -1, "let the older keys of the same holder end after so long, such as 24h")
+	if err := parse(flags, args, "db"); err != nil {
+		return status(err, stderr)
+	}
+	if (*partner == "") == !*operator {
+		fmt.Fprintln(stderr, "a key is for a --partner or for the --operator")
+		return 2
+	}
+	role := api.Partner
+	if *operator {
+		role = api.Operator
+	}
+	return status(makeKey(*url, role, *partner, *label, *others, stdout), stderr)
+}
+
+func makeKey(url, role, partner, label string, others time.Duration, stdout io.Writer) error {
+	ctx := context.Background()
+	db, err := store.OpenKeys(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	key, now := api.NewKey(), time.Now()
+	hash := store.HashKey(key)
+	err = db.AddKey(ctx, store.Key{Hash: hash, Role: role, Partner: partner, Label: label, Created: now.UnixMicro()})
+	if err != nil {
+		return err
+	}
+	if others >= 0 {
+		if _, err := db.ExpireKeys(ctx, role, partner, hash, now.Add(others)); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(stdout, key)
+	return err
+}

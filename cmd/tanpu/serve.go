@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/pprof"
+	"syscall"
+	"time"
+
+	"github.com/tanpu/tanpu/api"
+	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/store"
+)
+
+// drain bounds how long a server that was told to end waits for the requests that it took.
+const drain = 60 * time.Second
+
+// runServe carries out “tanpu serve”. Told to end, it answers what it took.
+func runServe(args []string, _, stderr io.Writer) int {
+	flags := newFlags("serve", "--db URL [--listen ADDR]", stderr)
+	url := flags.String("db", "", "the database")
+	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
+	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
+	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
+	if err := parse(flags, args, "db"); err != nil {
+		return status(err, stderr)
+	}
+	if *profile != "" {
+		stop, err := startProfile(*profile)
+		if err != nil {
+			return status(err, stderr)
+		}
+		defer stop()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	db, err := store.Open(ctx, *url)
+	if err != nil {
+		return status(err, stderr)
+	}
+	defer db.Close()
+	listener, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
+	}
+	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
+	return status(serve(ctx, db, listener, intake.Config{Writers: *writers, Log: log}), stderr)
+}
+
+// serve answers on the listener until ctx ends, and then all that it took.
+func serve(ctx context.Context, db *store.DB, listener net.Listener, config intake.Config) error {
+	metrics := api.NewMetrics()
+	config.Observe = metrics.Written
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	in := intake.New(db, config)
+	defer in.Close()
+	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics})
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	err := server.Shutdown(ending)
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	config.Log.Info("ended")
+	return err
+}
+
+func startProfile(file string) (stop func(), err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
+}
