@@ -99,8 +99,8 @@ func Read(file string, text []byte) (*Doc, Value) {
 		d.errorf(1, 1, "this file is larger than 1 MiB; split it")
 		return d, Value{}
 	}
-	if line, column, ok := badUTF8(text); ok {
-		d.errorf(line, column, "this is not UTF-8; save the file as UTF-8")
+	if line, column, what := unreadable(text); what != "" {
+		d.errorf(line, column, "%s", what)
 		return d, Value{}
 	}
 	d.lines = strings.Split(string(text), "\n")
@@ -116,23 +116,25 @@ func Read(file string, text []byte) (*Doc, Value) {
 	return d, v
 }
 
-func badUTF8(text []byte) (line, column int, bad bool) {
-	if utf8.Valid(text) {
-		return 0, 0, false
-	}
+// unreadable finds the first character that YAML does not allow, and says what is wrong with it.
+func unreadable(text []byte) (line, column int, what string) {
 	line, column = 1, 1
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
-		if r == utf8.RuneError && n == 1 {
-			break
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return line, column, "this is not UTF-8; save the file as UTF-8"
+		case r == '\ufeff' && i == 0: // a mark that some editors leave
+		case r == '\ufeff' || r < ' ' && r != '\t' && r != '\n' && r != '\r' || 0x7f <= r && r <= 0x9f:
+			return line, column, fmt.Sprintf("an invisible character, %U; take it out", r)
 		}
 		column++
 		if r == '\n' {
 			line, column = line+1, 1
 		}
-		text = text[n:]
+		i += n
 	}
-	return line, column, true
+	return 0, 0, ""
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
@@ -187,8 +189,11 @@ func (d *Doc) syntax(err error) {
 			line = min(n, len(d.lines))
 		}
 	}
+	if strings.HasPrefix(message, "did not find expected") {
+		line = min(line+1, len(d.lines)) // of this kind of error the reader counts the lines from 0
+	}
 	column := 1 + utf8.RuneCountInString(d.lines[line-1]) - utf8.RuneCountInString(strings.TrimLeft(d.lines[line-1], " \t\r"))
-	d.errorf(line, column, "on or just above this line the YAML cannot be read: %s", message)
+	d.errorf(line, column, "near this line the YAML cannot be read: %s", message)
 }
 
 // check refuses what makes a text mean something else than it seems to: anchors and aliases, tags,

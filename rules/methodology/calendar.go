@@ -35,11 +35,24 @@ func newCalendar(zone *time.Location, from time.Time) calendar {
 		if end.IsZero() || end.After(last) {
 			end = last
 		}
-		_, ahead := t.Zone()
-		c.spans = append(c.spans, offset{t.UnixMicro(), end.UnixMicro(), int64(ahead) * second})
+		if !end.After(t) { // so says Go 1.26 of the last day of some leap years, as of 2040 in Berlin
+			end = t.Add(time.Hour)
+		}
+		c.add(t, end)
 		t = end
 	}
 	return c
+}
+
+// add lays out the time from one instant to another, in which the offset does not change.
+func (c *calendar) add(from, to time.Time) {
+	_, seconds := from.Zone()
+	ahead := int64(seconds) * second
+	if n := len(c.spans); n > 0 && c.spans[n-1].ahead == ahead {
+		c.spans[n-1].to = to.UnixMicro()
+		return
+	}
+	c.spans = append(c.spans, offset{from.UnixMicro(), to.UnixMicro(), ahead})
 }
 
 // ahead returns the offset in force at an instant.

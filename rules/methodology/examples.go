@@ -150,6 +150,9 @@ func (p *parser) past(v document.Value, start int64) func(input, period string) 
 				periods = append(periods, key.Period)
 			}
 		}
+		if periods == nil && p.broken {
+			continue
+		}
 		if periods == nil {
 			e.Key.Errorf("no formula uses the history of %q", e.Name)
 			continue

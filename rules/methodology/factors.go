@@ -159,7 +159,7 @@ func parseFactorRegion(v document.Value, f *Factor) string {
 	if !levels[f.Level].MatchString(region) {
 		v.Errorf("%q is not the code of a region at the level %s; another level needs a factor of its own name", region, f.Level)
 	} else if _, known := f.Areas[region]; f.Level == "grid" && !known {
-		v.Errorf("%q is not among areas:%s", region, document.Meant(region, names(f.Areas)))
+		v.Errorf("%q is not one of areas%s", region, document.Meant(region, names(f.Areas)))
 	}
 	return region
 }

@@ -166,6 +166,7 @@ func (p *parser) compile(v document.Value, name string) *formula {
 }
 
 func (c *compiler) errorf(pos token.Pos, format string, args ...any) *node {
+	c.broken = true
 	c.at.ErrorAt(int(pos)-1, format, args...)
 	return nil
 }

@@ -44,7 +44,7 @@ func (c *compiler) history(e *ast.CallExpr) *node {
 		period, most = "day", maxDays
 	}
 	if c.m.group.Period != period {
-		return c.errorf(e.Args[1].Pos(), "%s needs a group whose period is a %s; that of %s is a %s", mode.Name, period, c.m.Group, c.m.group.Period)
+		return c.errorf(e.Args[1].Pos(), "%s looks back at a value each %s: it needs a group of kind total with period: %s", mode.Name, period, period)
 	}
 	lit, _ := e.Args[2].(*ast.BasicLit)
 	count := 0

@@ -30,6 +30,8 @@ type parser struct {
 
 	places       map[string]document.Value // where each input and parameter is named
 	usesDuration bool
+	broken       bool // a formula has a mistake, so what it would have used is not known
+	groupless    bool // the group named is not known
 }
 
 // Parse reads and compiles a *.methodology.yaml document against a library. It checks everything but
@@ -117,7 +119,7 @@ func (p *parser) groupOf(v document.Value) {
 		return
 	}
 	g, found := p.lib.Groups[name]
-	if !found {
+	if p.groupless = !found; p.groupless {
 		v.Errorf("there is no group %q%s", name, document.Meant(name, names(p.lib.Groups)))
 	}
 	p.m.Group, p.m.group = name, g
@@ -156,7 +158,7 @@ func (p *parser) input(e document.Entry) Input {
 	}
 	keep := f.Take("keep")
 	in.Keep, _ = keep.Bool()
-	if in.Keep && (p.m.group.Kind != Total || p.m.group.Greatest) {
+	if in.Keep && !p.groupless && (p.m.group.Kind != Total || p.m.group.Greatest) {
 		keep.Errorf("a value is kept as the one of its period: keep needs a group of kind total with repeat: refuse")
 	}
 	in.Title, _ = f.Take("title").Text()
@@ -284,7 +286,7 @@ func (p *parser) capOf(c Cap, of, max document.Value) Cap {
 		of.Errorf("with net: year results go up and down, so a cap of the reduction has no meaning")
 	}
 	c.MaxText, _ = max.String()
-	if limit, unit, ok := max.Quantity(); ok {
+	if limit, unit, ok := max.Quantity(); ok && (c.Input < 0 || p.m.Inputs[c.Input].Unit.Name != "") {
 		c.Max = p.inDimension(max, limit, unit, dim)
 	}
 	if max.Present() && ok && c.Max.Sign() < 0 {

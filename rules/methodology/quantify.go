@@ -268,10 +268,13 @@ func (m *Methodology) credit(reduction quantity.Rat, grade Grade) (int64, bool) 
 		return 0, false
 	}
 	mg, ok := weighted.Floor()
+	if !ok {
+		return 0, false
+	}
 	if mg < 0 && !m.NetYear {
 		mg = 0
 	}
-	return mg, ok
+	return mg, true
 }
 
 // cut returns the inputs with one of them cut to what a cap leaves of it.

@@ -248,7 +248,10 @@ func (a Rat) Floor() (n int64, ok bool) {
 		return n, true
 	}
 	f := a.floorBig()
-	return f.Int64(), f.IsInt64()
+	if !f.IsInt64() {
+		return 0, false
+	}
+	return f.Int64(), true
 }
 
 // floorBig rounds toward −∞: big.Int's Div is Euclidean, which is that when the divisor is positive.
