@@ -71,7 +71,8 @@ func New(c Config) *http.Server {
 // routes is the table of all addresses.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	api := humago.New(mux, openAPI())
+	var operations []*huma.Operation
+	api := humago.New(mux, openAPI(&operations))
 	api.UseMiddleware(s.guard)
 	schema := func(v any) *huma.Schema { return schemaOf(api, v) }
 
@@ -88,7 +89,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", s.Metrics.handler())
-	document, page := describe(api)
+	document, page := describe(api, operations)
 	mux.Handle("GET /openapi.json", document)
 	mux.Handle("GET /docs", page)
 	mux.HandleFunc("GET /docs.css", style)

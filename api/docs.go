@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	_ "embed"
+	"fmt"
 	"html/template"
 	"maps"
 	"net/http"
@@ -56,15 +57,10 @@ type docsReason struct {
 }
 
 // docsPage renders the page once. It needs nothing from elsewhere, no script and no network.
-func docsPage(o *huma.OpenAPI) http.Handler {
+func docsPage(o *huma.OpenAPI, operations []*huma.Operation) http.Handler {
 	d := docs{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description, KeyUse: o.Components.SecuritySchemes[keyScheme].Description}
-	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
-		item := o.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
-			if op != nil {
-				d.Operations = append(d.Operations, docsOperationOf(op))
-			}
-		}
+	for _, op := range operations {
+		d.Operations = append(d.Operations, docsOperationOf(op))
 	}
 	schemas := o.Components.Schemas.Map()
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
@@ -128,6 +124,15 @@ func docsSchemaOf(name string, s *huma.Schema) docsSchema {
 		f.Required = slices.Contains(s.Required, field)
 		out.Fields = append(out.Fields, f)
 	}
+	slices.SortStableFunc(out.Fields, func(x, y docsField) int {
+		switch {
+		case x.Required == y.Required:
+			return 0
+		case x.Required:
+			return -1
+		}
+		return 1
+	})
 	return out
 }
 
@@ -139,13 +144,13 @@ func docsFieldOf(name string, s *huma.Schema) docsField {
 		f.Ref = s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
 	case s.Type == huma.TypeArray && s.Items != nil:
 		item := docsFieldOf("", s.Items)
-		f.Type, f.Ref = "array of "+item.Type, item.Ref
+		f.Type, f.Ref = strings.TrimSpace("array of "+item.Type), item.Ref
+	case name == "reason" || name == "first":
+		f.Type = "a reason, see above"
 	case len(s.Enum) > 0:
 		var values []string
 		for _, v := range s.Enum {
-			if text, ok := v.(string); ok {
-				values = append(values, text)
-			}
+			values = append(values, fmt.Sprint(v))
 		}
 		f.Type = strings.Join(values, " | ")
 	case s.Format != "":

@@ -11,6 +11,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/reason"
 )
 
 // Version is of the API, not of the program: what is under /v1 only grows.
@@ -20,12 +23,14 @@ const Version = "1.0.0"
 const maxDocument = 64 << 10
 
 // openAPI configures huma: JSON only, read strictly, with nothing that a page would load from elsewhere.
-func openAPI() huma.Config {
+// Operations are added to the list in the order of the table.
+func openAPI(operations *[]*huma.Operation) huma.Config {
 	c := huma.DefaultConfig("Tanpu", Version)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
 	c.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{ours}
+	c.OnAddOperation = append(c.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) { *operations = append(*operations, op) })
 	c.Info.Description = "Partners report what members did; each claim gets a verdict with its reason, and what counts is credited to the " +
 		"member's account. Errors are problem documents (RFC 9457)."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
@@ -88,8 +93,9 @@ func schemaOf(api huma.API, v any) *huma.Schema {
 func unwrap(ctx huma.Context) (*http.Request, http.ResponseWriter) { return humago.Unwrap(ctx) }
 
 // describe returns the OpenAPI document and the page that shows it, both as they will stay.
-func describe(api huma.API) (document, page http.Handler) {
+func describe(api huma.API, operations []*huma.Operation) (document, page http.Handler) {
 	o := api.OpenAPI()
+	refine(o.Components.Schemas.Map())
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // huma's form of problems, which is never sent
 		delete(o.Components.Schemas.Map(), name)
 	}
@@ -101,7 +107,27 @@ func describe(api huma.API) (document, page http.Handler) {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
 		w.Write(text)
 	})
-	return document, docsPage(o)
+	return document, docsPage(o, operations)
+}
+
+// refine says in the schemas what Go's types do not: the closed list of reasons, that events may have extension
+// attributes, and what a quantity is.
+func refine(schemas map[string]*huma.Schema) {
+	codes := []any{reason.Retry}
+	for _, c := range reason.All {
+		codes = append(codes, c)
+	}
+	for _, s := range schemas {
+		for name, property := range s.Properties {
+			if name == "reason" || name == "first" {
+				property.Enum = codes
+			}
+		}
+	}
+	schemas["Event"].AdditionalProperties = true
+	schemas["Act"].Properties["quantities"].AdditionalProperties = &huma.Schema{
+		OneOf: []*huma.Schema{{Type: huma.TypeNumber}, {Type: huma.TypeString, MaxLength: new(claim.MaxQuantity)}},
+	}
 }
 
 func style(w http.ResponseWriter, r *http.Request) {

@@ -44,13 +44,13 @@ type Case struct {
 
 // Label names a reason in a word or two.
 func Label(code Code, lang Lang, trimmed bool) string {
-	return wordsFor(code, trimmed)[lang].label
+	return wordsFor(code, &Case{Trimmed: trimmed})[lang].label
 }
 
 // Sentence says what a verdict with this reason means to its audience. Where all that could be said
 // lacks its operands, that is the label.
 func Sentence(code Code, audience Audience, lang Lang, c *Case) string {
-	w := &wordsFor(code, c.Trimmed)[lang]
+	w := &wordsFor(code, c)[lang]
 	var room [200]byte
 	b := room[:0]
 	stop := stops[lang]
@@ -202,9 +202,19 @@ func clauses(template string) []clause {
 	return list
 }
 
-func wordsFor(code Code, trimmed bool) *[2]saying {
-	if code == OK && trimmed {
-		code = "trimmed"
+// Within two reasons there are cases that need words of their own.
+const (
+	trimmed   Code = "ok, trimmed"
+	notWhole  Code = "bad-time, not whole" // of an act that is the total of a period
+	wholeness      = "start"               // the field that is then wrong
+)
+
+func wordsFor(code Code, c *Case) *[2]saying {
+	switch {
+	case code == OK && c.Trimmed:
+		code = trimmed
+	case code == BadTime && c.Field == wholeness:
+		code = notWhole
 	}
 	if w, ok := words[code]; ok {
 		return w
@@ -219,7 +229,7 @@ var words = map[Code]*[2]saying{
 		say("已计入", "已计入 {g}，|+{n} 积分。", "已接受，|{mg} 毫克。"),
 		say("Credited", "{g} credited,| +{n} points.", "Accepted,| {mg} mg."),
 	},
-	"trimmed": {
+	trimmed: {
 		say("部分计入", "额度余 {g}，按此计入。", "按余额截取。"),
 		say("Partly", "{g} was left of the limit, and credited.", "Trimmed to what was left."),
 	},
@@ -266,6 +276,10 @@ var words = map[Code]*[2]saying{
 	BadTime: {
 		say("时间有误", "{p}报来的时间有误，|更正后可计入。", "结束早于开始，|或时长超过 {limit}。"),
 		say("Wrong time", "{p} sent wrong times.| Corrected, it can count.", "End before start,| or longer than {limit}."),
+	},
+	notWhole: {
+		say("时间有误", "{p}报来的时间有误，|更正后可计入。", "起止须恰为一个完整周期（当地时间）。"),
+		say("Wrong time", "{p} sent wrong times.| Corrected, it can count.", "Start and end must span one whole period, in local time."),
 	},
 	InFuture: {
 		say("时间未到", "时间未到，|{p}可稍后再报。", "超前 {limit} 以上，|未保存。|校时后重发。"),

@@ -37,6 +37,7 @@ func TestSentence(t *testing.T) {
 		{BadTime, Partner, EN, ops(Operands{Limit: "12 h"}), "End before start, or longer than 12 h."},
 		{BadTime, Partner, EN, Case{}, "End before start."},
 		{BadTime, Partner, ZH, Case{}, "结束早于开始。"},
+		{BadTime, Partner, EN, ops(Operands{Field: "start", Got: "2026-08-01T00:01:00+08:00", Want: "whole month"}), "Start and end must span one whole period, in local time."},
 		{TooLate, Member, EN, Case{Partner: "Valleybike", Operands: Operands{Got: "40 days"}}, "Valleybike reported after 40 days. You may object."},
 		{TooLate, Member, ZH, ops(Operands{Limit: "30 天"}), "期限 30 天。可提异议。"},
 		{BadEvidence, Partner, EN, ops(Operands{Want: "system, self"}), "Want system, self."},
