@@ -17,7 +17,7 @@ func (m *Methodology) Explain(g Given, lang string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("explaining in %q: there are zh and en", lang)
 	}
-	e := &explainer{m: m, g: &g, w: w, lang: lang}
+	e := &explainer{m: m, g: &g, w: w, lang: lang, cut: -1}
 	e.head()
 	e.claim()
 	return e.bill.String(), nil
@@ -57,6 +57,7 @@ type explainer struct {
 	w    *wording
 	lang string
 	run  run
+	cut  int // the input that a cap cut, from there on; -1 for none
 	bill bill
 }
 
@@ -155,6 +156,11 @@ func (e *explainer) sides(n *node) {
 // (baseline − project) is a bill of their results.
 func (e *explainer) amounts(q *Quantified) {
 	fs := &e.m.formulas
+	if e.g.Limit != nil {
+		if i := e.m.input(e.g.Limit.Input); i >= 0 && e.run.in[i].Cmp(q.Inputs[i]) != 0 {
+			e.cut = i
+		}
+	}
 	e.run.in = q.Inputs
 	values := [...]quantity.Rat{q.Baseline, q.Project, q.Leakage, q.Reduction}
 	for i, f := range []*formula{fs.baseline, fs.project, fs.leakage, fs.reduction} {
@@ -263,7 +269,7 @@ func (e *explainer) term(indent int, sign string, n *node, unit quantity.Unit) {
 	case opInput:
 		x := &e.m.Inputs[n.index]
 		label := title(x.Name, x.Title.In(e.lang))
-		if e.g.Limit != nil && e.g.Limit.Input == x.Name {
+		if e.cut == n.index {
 			label += " · " + e.w.cut
 		}
 		e.bill.line(indent, sign, label, value)
@@ -276,7 +282,11 @@ func (e *explainer) term(indent int, sign string, n *node, unit quantity.Unit) {
 	case opFactor:
 		e.factor(indent, sign, n, value)
 	default:
-		e.bill.line(indent, sign, n.text, value)
+		label := n.text
+		if sign != "" && (n.op == opAdd || n.op == opSub) {
+			label = "(" + label + ")"
+		}
+		e.bill.line(indent, sign, label, value)
 		e.chain(indent+1, n)
 	}
 }
@@ -297,7 +307,7 @@ func (e *explainer) history(indent int, sign string, n *node, value string) {
 		earlier := "—"
 		if e.g.History != nil {
 			if v, ok := e.g.History(e.m.Inputs[n.index].Name, period); ok {
-				earlier = show(v, n.unit)
+				earlier = exact(v, n.unit)
 			}
 		}
 		e.bill.line(indent+1, "", e.w.earlier+" "+period, earlier)
