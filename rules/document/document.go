@@ -189,11 +189,28 @@ func (d *Doc) syntax(err error) {
 			line = min(n, len(d.lines))
 		}
 	}
+	if name, found := strings.CutPrefix(message, "unknown anchor '"); found {
+		name, _, _ = strings.Cut(name, "'")
+		if line, column := d.find("*" + name); line > 0 {
+			d.errorf(line, column, "*%s: an alias; write the value out, so that the text says all that it means", name)
+			return
+		}
+	}
 	if strings.HasPrefix(message, "did not find expected") {
 		line = min(line+1, len(d.lines)) // of this kind of error the reader counts the lines from 0
 	}
 	column := 1 + utf8.RuneCountInString(d.lines[line-1]) - utf8.RuneCountInString(strings.TrimLeft(d.lines[line-1], " \t\r"))
 	d.errorf(line, column, "near this line the YAML cannot be read: %s", message)
+}
+
+// find returns where a text first stands.
+func (d *Doc) find(text string) (line, column int) {
+	for i, l := range d.lines {
+		if j := strings.Index(l, text); j >= 0 {
+			return i + 1, 1 + utf8.RuneCountInString(l[:j])
+		}
+	}
+	return 0, 0
 }
 
 // check refuses what makes a text mean something else than it seems to: anchors and aliases, tags,
