@@ -110,20 +110,31 @@ func parseFactor(e document.Entry) *Factor {
 	return f
 }
 
+// maxRegions bounds how many regions the areas of a factor have together.
+const maxRegions = 1000
+
 // parseAreas reads which regions each grid consists of; a region lies in one grid.
 func parseAreas(v document.Value) map[string][]string {
 	areas := map[string][]string{}
-	in := map[string]string{}
+	var all []string
+	var in []string // the area of each
 	for _, e := range v.Entries() {
 		if !levels["grid"].MatchString(e.Name) {
 			e.Key.Errorf("%q is not a grid's code such as CN-central", e.Name)
 		}
 		for _, item := range e.Value.Items() {
 			region, ok := item.Region()
-			if other := in[region]; ok && other != "" {
-				item.Errorf("%s is already part of %s", region, other)
+			if !ok {
+				continue
 			}
-			in[region] = e.Name
+			if len(all) == maxRegions {
+				item.Errorf("more than %d regions", maxRegions)
+				return areas
+			}
+			if i := slices.IndexFunc(all, func(r string) bool { return Within(region, r) || Within(r, region) }); i >= 0 {
+				item.Errorf("%s is part of %s already, as %s", region, in[i], all[i])
+			}
+			all, in = append(all, region), append(in, e.Name)
 			areas[e.Name] = append(areas[e.Name], region)
 		}
 	}
