@@ -22,22 +22,24 @@ type weighing struct {
 	inputs  methodology.Inputs // as reported, or cut to what is left
 	value   int64              // the result, mg
 	worth   int64              // what is to be credited for it, mg
-	cut     bool               // an input was cut: the value must be computed again
+	cut     bool               // an input was cut
 	trimmed reason.Operands    // the cap that cut it, if any
 	periods []Period           // those in which it counts
 }
 
-// hold applies each cap in the order of the methodology. Where a cap says trim, what exceeds it is cut off;
-// elsewhere, and when nothing is left, the claim is refused.
-func (w *weighing) hold() (capped bool, limit reason.Operands) {
-	w.periods = w.matter.periods()
+// hold applies the caps of the reduction, or else the others, in the order of the methodology. Where a cap
+// says trim, what exceeds it is cut off; elsewhere, and when nothing is left, the claim is refused.
+func (w *weighing) hold(ofReduction bool) (capped bool, limit reason.Operands) {
 	for i := range w.method.Caps {
 		c := &w.method.Caps[i]
 		used := w.known.Usage[Period{w.link.Account, w.method.ID, w.local(c.Per)}]
-		if w.fits(c, used) {
+		if (c.Of == reduction) != ofReduction || w.fits(c, used) {
 			continue
 		}
 		ops := reason.Operands{Field: c.Of, Limit: c.MaxText, Until: w.until(c.Per)}
+		if c.Of == "" {
+			ops.Field, ops.Limit = "claims", strconv.FormatInt(c.Claims, 10)
+		}
 		left, ok := c.Max.Sub(used.amount(c.Of))
 		if !c.Trim || !ok || left.Sign() <= 0 {
 			return true, ops
@@ -51,6 +53,19 @@ func (w *weighing) hold() (capped bool, limit reason.Operands) {
 		w.inputs[c.Input] = left
 	}
 	return false, reason.Operands{}
+}
+
+// quantify computes by the inputs that the caps left. Cutting an input must not raise the result, as it
+// could where the input counts against it: then the result by the inputs as reported stands.
+func (w *weighing) quantify(given *methodology.Given) (methodology.Quantified, reason.Code, reason.Operands) {
+	q, code, operands := w.method.Quantify(given, w.matter.inputs)
+	if !w.cut || code != reason.OK {
+		return q, code, operands
+	}
+	if cut, code, operands := w.method.Quantify(given, w.inputs); code != reason.OK || cut.Milligrams < q.Milligrams {
+		return cut, code, operands
+	}
+	return q, code, operands
 }
 
 // fits reports whether the claim stays within a cap, given what was used.
@@ -78,17 +93,16 @@ func (w *weighing) adds(c *methodology.Cap) quantity.Rat {
 func (w *weighing) use(o *Outcome) {
 	for _, p := range w.periods {
 		before := w.known.Usage[p]
-		after := Usage{Claims: before.Claims + 1}
+		after := Usage{Claims: before.Claims + 1, Amounts: slices.Clone(before.Amounts)}
 		for _, c := range w.counting(p.Name) {
-			sum, _ := before.amount(c.Of).Add(w.adds(c))
-			after.Amounts = append(after.Amounts, Amount{c.Of, sum})
+			after.add(c.Of, w.adds(c))
 		}
 		w.known.Usage[p] = after
 		o.Changed.Usage[p] = after
 	}
 }
 
-// counting lists, in order of what they count, the caps of a period that count more than claims.
+// counting lists the caps of a period that count more than claims, one for each thing counted.
 func (w *weighing) counting(period string) []*methodology.Cap {
 	var out []*methodology.Cap
 	for i := range w.method.Caps {
@@ -98,7 +112,6 @@ func (w *weighing) counting(period string) []*methodology.Cap {
 			out = append(out, c)
 		}
 	}
-	slices.SortFunc(out, func(a, b *methodology.Cap) int { return strings.Compare(a.Of, b.Of) })
 	return out
 }
 
@@ -127,11 +140,24 @@ func (m *matter) until(per string) string {
 
 // amount is what was used of an input, or of the reduction.
 func (u Usage) amount(of string) quantity.Rat {
-	i, ok := sort.Find(len(u.Amounts), func(i int) int { return strings.Compare(of, u.Amounts[i].Of) })
+	i, ok := u.find(of)
 	if !ok {
 		return quantity.Rat{}
 	}
 	return u.Amounts[i].Value
+}
+
+// add counts more of an input, or of the reduction. What another version of the methodology counted stays.
+func (u *Usage) add(of string, more quantity.Rat) {
+	i, ok := u.find(of)
+	if !ok {
+		u.Amounts = slices.Insert(u.Amounts, i, Amount{Of: of})
+	}
+	u.Amounts[i].Value, _ = u.Amounts[i].Value.Add(more)
+}
+
+func (u Usage) find(of string) (int, bool) {
+	return sort.Find(len(u.Amounts), func(i int) int { return strings.Compare(of, u.Amounts[i].Of) })
 }
 
 // String is the canonical text of a usage: the number of claims, then name=amount in order of name.

@@ -142,11 +142,12 @@ func (m *matter) region() string {
 // object-unknown, implausible.
 func (s *Session) measured(m *matter) (code reason.Code, operands reason.Operands) {
 	given := m.given(nil)
-	if m.inputs, code, operands = m.method.Read(&given); code != reason.OK {
-		return code, operands
-	}
-	if m.group.Kind == methodology.Act && m.claim.Act == "" {
+	m.inputs, code, operands = m.method.Read(&given)
+	if m.group.Kind == methodology.Act && m.claim.Act == "" && code != reason.BadEvidence && code != reason.BadQuantity {
 		return reason.BadQuantity, reason.Operands{Field: "act", Want: "the key of the order or record"}
+	}
+	if code != reason.OK {
+		return code, operands
 	}
 	if o := m.claim.Object; o != "" && !slices.Contains(m.link.Objects, o) {
 		return reason.ObjectUnknown, reason.Operands{Got: o}
@@ -218,7 +219,7 @@ func (d *Docket) slot(m *matter) (Slot, bool) {
 		if !ok {
 			return Slot{}, false
 		}
-		s.Group, s.Key = including.Name, m.total(including.Period)
+		s.Group, s.Key = including.Name, m.local(including.Period) // whatever object the act names
 	default:
 		return Slot{}, false
 	}

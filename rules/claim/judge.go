@@ -151,19 +151,18 @@ func Clash(a, b Span, tolerance time.Duration) bool {
 // weigh computes what the claim is worth, holds it against the caps, and credits it.
 func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
 	given := m.given(known)
-	q, code, operands := m.method.Quantify(&given, m.inputs)
-	w := weighing{matter: m, known: known, value: q.Milligrams, inputs: m.inputs}
-	if code == reason.OK {
-		w.worth = d.worth(m, known, q.Milligrams)
-	}
-	if capped, limit := w.hold(); capped {
+	w := weighing{matter: m, known: known, inputs: m.inputs, periods: m.periods()}
+	if capped, limit := w.hold(false); capped {
 		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
 		return row
 	}
-	if w.cut && code == reason.OK { // an input was cut to what is left of its cap: compute again
-		q, code, operands = m.method.Quantify(&given, w.inputs)
-		w.value = q.Milligrams
-		w.worth = min(w.worth, d.worth(m, known, q.Milligrams))
+	q, code, operands := w.quantify(&given)
+	if code == reason.OK {
+		w.value, w.worth = q.Milligrams, d.worth(m, known, q.Milligrams)
+	}
+	if capped, limit := w.hold(true); capped {
+		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
+		return row
 	}
 	if code == reason.OK && (w.value > MaxMilligrams || w.value < -MaxMilligrams) {
 		code, operands = reason.CannotCompute, reason.Operands{Rule: "reduction", Limit: "10000 tCO2e"}
