@@ -144,7 +144,7 @@ func (o *importCommand) tell(w io.Writer, s importing.Summary) error {
 		for i := len(reason.All) - 1; i >= 0; i-- {
 			code := reason.All[i]
 			if n := s.Verdicts[code]; n > 0 && code.Kind() == kind {
-				fmt.Fprintf(t, "%s\t %s (%s)\n", thousands(n), reason.Label(code, o.Lang, false), code)
+				fmt.Fprintf(t, "%s\t %s (%s)\n", thousands(n), reason.Label(code, reason.EN, false), code)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ type Config struct {
 }
 
 // UsualWindow is how many claims are sent at a time when nobody says otherwise.
-const UsualWindow = 5_000
+const UsualWindow = 10_000
 
 const maxWindow = 100_000
 
@@ -118,7 +118,7 @@ func (c *Config) check() error {
 	for _, path := range c.Files {
 		s, err := openBound(path, c.Map)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", path, err)
+			return err
 		}
 		s.close()
 		for what, ours := range map[string]string{"report": c.Report, "table of subs": c.Subs} {
@@ -459,8 +459,7 @@ func readAhead(ctx context.Context, c *Config, zone *time.Location) <-chan windo
 		defer close(windows)
 		g := gathering{reader: newReader(c.Map, c.Partner, zone), size: c.Window, out: windows, stop: ctx.Done()}
 		for i, path := range c.Files {
-			if err := g.read(i, path); err != nil {
-				g.err = fmt.Errorf("reading %s: %w", path, err)
+			if g.err = g.read(i, path); g.err != nil {
 				break
 			}
 		}
@@ -495,7 +494,7 @@ func (g *gathering) read(file int, path string) error {
 		}
 		var wrong *RowError
 		if err != nil && !errors.As(err, &wrong) {
-			return fmt.Errorf("row %d: %w", n, err)
+			return fmt.Errorf("reading %s: row %d: %w", path, n, err)
 		}
 		g.rows++
 		if wrong == nil && !g.wanted(row) {

@@ -94,11 +94,13 @@ func open(path string) (s *source, err error) {
 func openBound(path string, m *Map) (*source, error) {
 	s, err := open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	places, err := m.bind(path, s.header())
 	if err == nil {
-		err = s.bind(places)
+		if err = s.bind(places); err != nil {
+			err = fmt.Errorf("reading %s: %w", path, err)
+		}
 	}
 	if err != nil {
 		s.close()
