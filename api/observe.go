@@ -19,6 +19,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		begin := time.Now()
 		rec := &record{ResponseWriter: w, reference: newReference()}
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			if p := recover(); p != nil {
 				s.recovered(rec, p)

@@ -89,8 +89,9 @@ func appendResult(b []byte, c *claim.Claim, v *claim.Verdict, lang reason.Lang) 
 	b = strconv.AppendInt(b, v.Points, 10)
 	if v.Ref != (claim.Ref{}) {
 		b = append(b, `,"ref":"`...)
-		b = append(b, v.Ref.String()...)
-		b = append(b, '"')
+		b = append(strconv.AppendInt(b, int64(v.Ref.Part), 10), '.')
+		b = append(strconv.AppendInt(b, v.Ref.Batch, 10), '.')
+		b = append(strconv.AppendInt(b, int64(v.Ref.Ord), 10), '"')
 	}
 	if v.First != "" {
 		b = append(b, `,"first":"`...)
