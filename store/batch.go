@@ -89,7 +89,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 		r := rows[i]
 		c, v := r.Claim, &r.Verdict
 		return []any{tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, c.Partner, c.ID, c.Sub, r.Programme, c.Scenario,
-			claim.Body(c), v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points}
+			r.Body, v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points}
 	})
 }
 
@@ -147,7 +147,7 @@ func appendCopyRow(b []byte, part int, batch int64, r *claim.Row) []byte {
 	b = copyInt8(b, batch)
 	b = copyInt4(b, v.Ref.Ord)
 	b = copyInt8(b, c.End)
-	for _, s := range [...]string{c.Partner, c.ID, c.Sub, r.Programme, c.Scenario, claim.Body(c), v.Method, r.Vintage,
+	for _, s := range [...]string{c.Partner, c.ID, c.Sub, r.Programme, c.Scenario, r.Body, v.Method, r.Vintage,
 		string(v.Reason), claim.Operands(&v.Operands), claim.Used(r)} {
 		b = copyText(b, s)
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,22 +20,40 @@ import (
 // A lookup finds rows by a list of keys in one go. Its query reads the keys from u, one row a key; the
 // two engines differ only in how u is made: PostgreSQL unnests arrays, SQLite takes VALUES.
 type lookup struct {
-	keys string // columns of u and their PostgreSQL types: "account bigint, id text"
-	cols string // what is read
-	from string // the table that is read, or several
-	on   string // its rows for one key u; $1 is the partition
+	keys string   // columns of u and their PostgreSQL types: "account bigint, id text"
+	cols string   // what is read
+	from []source // tables, each looked into for what the ones before it gave
 	n    int
 	key  func(i int) []any // the columns of key i
 	row  func(scan func(...any) error) error
 }
 
-// query reads by each key in turn. PostgreSQL's planner would rather join as it thinks best, which is
-// the worst thing on a table that it has not yet counted: LATERAL and OFFSET 0 leave it no choice.
+// A source is a table, the condition that finds its rows by an index ($1 is the partition), and whether
+// there may be none.
+type source struct {
+	table, alias, on string
+	optional         bool
+}
+
+// query looks up key by key, table by table. PostgreSQL's planner would rather join as it thinks best,
+// which is the worst thing on tables that it has not yet counted: LATERAL and OFFSET 0 leave it no choice.
+// SQLite takes CROSS JOIN and LEFT JOIN as an order.
 func (l *lookup) query(e engine) string {
-	if e == postgres {
-		return "SELECT s.* FROM u CROSS JOIN LATERAL (SELECT " + l.cols + " FROM " + l.from + " WHERE " + l.on + " OFFSET 0) s"
+	var b strings.Builder
+	b.WriteString("SELECT " + l.cols + " FROM u")
+	for _, s := range l.from {
+		join, table, on := " JOIN ", s.table+" "+s.alias, s.on
+		if s.optional {
+			join = " LEFT JOIN "
+		} else if e == sqlite {
+			join = " CROSS JOIN "
+		}
+		if e == postgres {
+			table, on = "LATERAL (SELECT * FROM "+table+" WHERE "+s.on+" OFFSET 0) "+s.alias, "true"
+		}
+		b.WriteString(join + table + " ON " + on)
 	}
-	return "SELECT " + l.cols + " FROM u CROSS JOIN " + l.from + " WHERE " + l.on
+	return b.String()
 }
 
 // look carries out lookups. PostgreSQL gets them as one pipeline.
@@ -178,64 +197,58 @@ func names(columns string) []string {
 	return list
 }
 
-// Links finds the links of these subs, with what the accounts' own objects are.
-func (tx *Tx) Links(ctx context.Context, subs []string) (map[string]*claim.Link, error) {
+// Links finds the links of these subs, and if asked the objects that are registered to their accounts.
+func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[string]*claim.Link, error) {
 	links := make(map[string]*claim.Link, len(subs))
 	err := tx.look(ctx, &lookup{
 		keys: "sub text",
-		cols: `l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0), (SELECT count(*) FROM account_object o WHERE o.part = $1 AND o.account = l.account)`,
-		from: `link l LEFT JOIN account_key k ON k.part = $1 AND k.account = l.account LEFT JOIN revocation r ON r.part = $1 AND r.sub = l.sub`,
-		on:   `l.part = $1 AND l.sub = u.sub AND k.key IS NOT NULL`,
-		n:    len(subs),
-		key:  func(i int) []any { return []any{subs[i]} },
+		cols: "l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0)",
+		from: []source{
+			{table: "link", alias: "l", on: "l.part = $1 AND l.sub = u.sub"},
+			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = l.account"},
+			{table: "revocation", alias: "r", on: "r.part = $1 AND r.sub = u.sub", optional: true},
+		},
+		n:   len(subs),
+		key: func(i int) []any { return []any{subs[i]} },
 		row: func(scan func(...any) error) error {
 			var l claim.Link
 			var key []byte
 			var scenarios, purposes string
-			var objects int64
-			if err := scan(&l.Sub, &l.Account, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked, &objects); err != nil {
+			if err := scan(&l.Sub, &l.Account, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked); err != nil {
 				return err
 			}
 			copy(l.Key[:], key)
 			l.Scenarios, l.Purposes = words(scenarios), words(purposes)
-			l.Objects = make([]string, 0, objects)
 			links[l.Sub] = &l
 			return nil
 		},
 	})
+	if err == nil && objects {
+		err = tx.objects(ctx, links)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading links: %w", err)
 	}
-	return links, tx.objects(ctx, links)
+	return links, nil
 }
 
-// objects adds the objects of those accounts that have any.
+// objects adds what is registered to the links' accounts.
 func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 	owners := map[int64][]*claim.Link{}
 	for _, l := range links {
-		if cap(l.Objects) > 0 {
-			owners[l.Account] = append(owners[l.Account], l)
-		}
+		owners[l.Account] = append(owners[l.Account], l)
 	}
-	accounts := make([]int64, 0, len(owners))
-	for a := range owners {
-		accounts = append(accounts, a)
-	}
+	accounts := slices.Collect(maps.Keys(owners))
 	return tx.look(ctx, &lookup{
 		keys: "account bigint",
-		cols: `o.account, o.object, o.at`,
-		from: `account_object o`,
-		on:   `o.part = $1 AND o.account = u.account`,
+		cols: "o.account, o.object",
+		from: []source{{table: "account_object", alias: "o", on: `o.part = $1 AND o.account = u.account`}},
 		n:    len(accounts),
 		key:  func(i int) []any { return []any{accounts[i]} },
 		row: func(scan func(...any) error) error {
 			var account int64
 			var object string
-			var at int64
-			err := scan(&account, &object, &at)
-			if at > tx.Now { // registered by a server whose clock is ahead: not yet, so that whoever judges again can tell
-				return err
-			}
+			err := scan(&account, &object)
 			for _, l := range owners[account] {
 				l.Objects = append(l.Objects, object)
 			}
@@ -262,8 +275,7 @@ func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *looku
 	return &lookup{
 		keys: "account bigint, partner text, id text",
 		cols: `c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands, c.mg, c.points, c.part, c.batch, c.ord`,
-		from: `claim c`,
-		on:   `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`,
+		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`}},
 		n:    len(keys),
 		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Partner, keys[i].ID} },
 		row: func(scan func(...any) error) error {
@@ -303,8 +315,7 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 	return &lookup{
 		keys: "account bigint, grp text, lo bigint, hi bigint",
 		cols: `c.account, c.grp, c.start, c.finish, c.partner`,
-		from: `claim c`,
-		on:   `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`,
+		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`}},
 		n:    len(merged),
 		key:  func(i int) []any { r := &merged[i]; return []any{r.Account, r.Group, r.From, r.To} },
 		row: func(scan func(...any) error) error {
@@ -321,8 +332,7 @@ func slots(keys []claim.Slot, found map[claim.Slot]claim.Counted) *lookup {
 	return &lookup{
 		keys: "account bigint, grp text, key text",
 		cols: `s.account, s.grp, s.key, s.greatest, s.included, s.partner`,
-		from: `slot s`,
-		on:   `s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`,
+		from: []source{{table: "slot", alias: "s", on: `s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`}},
 		n:    len(keys),
 		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Group, keys[i].Key} },
 		row: func(scan func(...any) error) error {
@@ -339,8 +349,7 @@ func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
 	return &lookup{
 		keys: "account bigint, method text, period text",
 		cols: `t.account, t.method, t.period, t.used`,
-		from: `usage t`,
-		on:   `t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`,
+		from: []source{{table: "usage", alias: "t", on: `t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`}},
 		n:    len(keys),
 		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Method, keys[i].Name} },
 		row: func(scan func(...any) error) error {
@@ -363,8 +372,7 @@ func kept(keys []claim.Kept, found map[claim.Kept]quantity.Rat) *lookup {
 	return &lookup{
 		keys: "account bigint, method text, input text, object text, period text",
 		cols: `h.account, h.method, h.input, h.object, h.period, h.value`,
-		from: `history h`,
-		on:   `h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input AND h.object = u.object AND h.period = u.period`,
+		from: []source{{table: "history", alias: "h", on: `h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input AND h.object = u.object AND h.period = u.period`}},
 		n:    len(keys),
 		key: func(i int) []any {
 			k := &keys[i]
@@ -387,8 +395,7 @@ func nets(keys []ledger.Key, found map[ledger.Key]int64) *lookup {
 	return &lookup{
 		keys: "holder bigint, asset text",
 		cols: `b.holder, b.asset, b.amount`,
-		from: `balance b`,
-		on:   `b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`,
+		from: []source{{table: "balance", alias: "b", on: `b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`}},
 		n:    len(keys),
 		key:  func(i int) []any { return []any{int64(keys[i].Holder), string(keys[i].Asset)} },
 		row: func(scan func(...any) error) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -38,6 +39,9 @@ func runServe(args []string, _, stderr io.Writer) int {
 			return status(err, stderr)
 		}
 		defer stop()
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a server's own heap is small and its garbage plentiful
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

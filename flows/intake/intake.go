@@ -37,7 +37,8 @@ func (j *Judge) Admit(ctx context.Context, part int, claims []claim.Claim, clock
 		if err != nil {
 			return err
 		}
-		links, err := tx.Links(ctx, subs(claims))
+		subs, objects := named(claims)
+		links, err := tx.Links(ctx, subs, objects)
 		if err != nil {
 			return err
 		}
@@ -72,15 +73,16 @@ func (j *Judge) Book(ctx context.Context, number int64) (*rulebook.Rulebook, err
 	return book, nil
 }
 
-// subs lists the claims' subs, each once.
-func subs(claims []claim.Claim) []string {
+// named lists the claims' subs, each once, and reports whether any claim names an object.
+func named(claims []claim.Claim) (subs []string, objects bool) {
 	seen := make(map[string]bool, len(claims))
-	list := make([]string, 0, len(claims))
+	subs = make([]string, 0, len(claims))
 	for i := range claims {
+		objects = objects || claims[i].Object != ""
 		if s := claims[i].Sub; !seen[s] {
 			seen[s] = true
-			list = append(list, s)
+			subs = append(subs, s)
 		}
 	}
-	return list
+	return subs, objects
 }

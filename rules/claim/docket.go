@@ -30,6 +30,7 @@ type Docket struct {
 // A matter is one claim on the docket.
 type matter struct {
 	claim     *Claim
+	body      string
 	link      *Link // nil when the sub is not known, or not this partner's
 	programme *rulebook.Programme
 	method    *methodology.Methodology
@@ -44,7 +45,7 @@ func Open(s Session, claims []Claim, links map[string]*Link) *Docket {
 	d := &Docket{Session: s, cases: make([]matter, len(claims))}
 	for i := range claims {
 		m := &d.cases[i]
-		m.claim = &claims[i]
+		m.claim, m.body = &claims[i], Body(&claims[i])
 		if link := links[claims[i].Sub]; link != nil && link.Partner == claims[i].Partner {
 			m.link = link
 		}

@@ -16,6 +16,7 @@ const MaxMilligrams = 1e13
 // A Row is a recorded claim: the claim, its verdict, and what the leaf needs besides.
 type Row struct {
 	Claim     *Claim
+	Body      string // Body(Claim)
 	Account   Number
 	Programme string
 	Group     string
@@ -63,7 +64,7 @@ func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
 }
 
 func recorded(r *Row) Recorded {
-	return Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: Body(r.Claim), Verdict: r.Verdict}
+	return Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: r.Body, Verdict: r.Verdict}
 }
 
 func (m *matter) programmeID() string {
@@ -75,10 +76,10 @@ func (m *matter) programmeID() string {
 
 // judge finds the verdict of one claim and, if it counts, notes what that takes up.
 func (d *Docket) judge(m *matter, known *Known, o *Outcome) Row {
-	row := Row{Claim: m.claim, Method: m.method}
+	row := Row{Claim: m.claim, Body: m.body, Method: m.method}
 	if m.link != nil {
 		if first, ok := known.Same[m.identity()]; ok {
-			row.Verdict = again(m.claim, first)
+			row.Verdict = again(m, first)
 			return row
 		}
 		row.Account, row.Key, row.Programme = m.link.Account, m.link.Key, m.link.Programme
@@ -98,8 +99,8 @@ func (d *Docket) judge(m *matter, known *Known, o *Outcome) Row {
 }
 
 // again is the verdict on a claim whose identity is known: the first verdict, or id-reused.
-func again(c *Claim, first Recorded) Verdict {
-	if !first.is(c) {
+func again(m *matter, first Recorded) Verdict {
+	if !first.is(m) {
 		return Verdict{Reason: reason.IDReused}
 	}
 	v := first.Verdict

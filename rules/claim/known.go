@@ -50,9 +50,10 @@ type Recorded struct {
 	Verdict    Verdict
 }
 
-// is reports whether c says the same as the recorded claim.
-func (r *Recorded) is(c *Claim) bool {
-	return r.Start == c.Start && r.End == c.End && r.Scenario == c.Scenario && r.Body == Body(c)
+// is reports whether the claim at hand says the same as the recorded one.
+func (r *Recorded) is(m *matter) bool {
+	c := m.claim
+	return r.Start == c.Start && r.End == c.End && r.Scenario == c.Scenario && r.Body == m.body
 }
 
 // A Span is the time of an accepted act, and the partner that reported it.

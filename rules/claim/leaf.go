@@ -44,7 +44,7 @@ func Leaf(b []byte, r *Row) []byte {
 	b = appendField(b, "scenario", c.Scenario)
 	b = appendInt(b, "start", c.Start)
 	b = appendInt(b, "end", c.End)
-	b = appendBody(append(comma(b), `"body":`...), c)
+	b = append(append(comma(b), `"body":`...), r.Body...)
 	b = append(b, `},"verdict":{`...)
 	b = appendField(b, "reason", string(v.Reason))
 	b = appendField(b, "programme", r.Programme)

@@ -102,6 +102,12 @@ CREATE TABLE day_total (
   PRIMARY KEY (part, programme, day, method, vintage, reason)
 );
 
+-- Hashes do not compress, and rows that are updated in place leave room for their next versions.
+ALTER TABLE batch ALTER leaves SET STORAGE EXTERNAL, ALTER accounts SET STORAGE EXTERNAL;
+ALTER TABLE partition SET (fillfactor = 10);
+ALTER TABLE balance SET (fillfactor = 80);
+ALTER TABLE usage SET (fillfactor = 80);
+
 -- What is recorded stays: the runtime role may read and add to it, and change only what is derived from it.
 GRANT SELECT, INSERT ON document, account, link, revocation, object, account_object, batch, claim, history TO {runtime};
 GRANT SELECT ON database TO {runtime};
