@@ -114,8 +114,10 @@ func checkInclusion(g Group, at document.Value, groups []Group) {
 	switch {
 	case i < 0:
 		v.Errorf("there is no group %q in this document%s", g.Includes.Group, document.Meant(g.Includes.Group, groupNames(groups)))
-	case groups[i].Kind == Total:
-		v.Errorf("group %q is itself a total; only single acts can be included in one", g.Includes.Group)
+	case groups[i].Kind == Total || groups[i].Kind == Act:
+		v.Errorf("group %q is of kind %s; only acts that have a beginning and an end, of kind spans, can be included in a total", g.Includes.Group, groups[i].Kind)
+	case slices.ContainsFunc(groups, func(o Group) bool { return o.Name < g.Name && o.Includes != nil && *o.Includes == *g.Includes }):
+		v.Errorf("another total includes the same acts, which can be part of one only")
 	case !g.Greatest:
 		v.Errorf("a total that includes other acts is reported again as they add up: it needs repeat: greatest")
 	}

@@ -65,14 +65,21 @@ func (p *parser) methodology(root document.Value) {
 	p.groupOf(f.Take("group"))
 	p.inputs(f.Take("inputs"))
 	p.parameters(f.Take("parameters"))
-	net, _ := f.Take("net").OneOf("year")
-	m.NetYear = net == "year"
+	p.net(f.Take("net"))
 	p.formulas(root, f)
 	p.caps(f.Take("caps"))
 	p.evidence(f.Need("evidence"))
 	p.texts(f)
 	p.examples(f.Take("examples"))
 	f.Close()
+}
+
+func (p *parser) net(v document.Value) {
+	net, _ := v.OneOf("year")
+	p.m.NetYear = net == "year"
+	if p.m.NetYear && p.m.group.Greatest {
+		v.Errorf("totals of group %s are reported again, and each report would add up; net: year needs one result a period", p.m.Group)
+	}
 }
 
 var idForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
