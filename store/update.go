@@ -18,7 +18,7 @@ import (
 type Tx struct {
 	Part     int
 	Number   int64       // of the batch that it writes; 0 when it writes none
-	Now      int64       // its one instant, µs UTC: never before the last one of the partition
+	Now      int64       // its one instant, µs UTC: never before that of the partition's last batch
 	Prev     ledger.Hash // of the batch before
 	Secret   []byte      // salts the commitments to the partition's totals
 	Rulebook int64       // number of the rulebook in force
@@ -169,6 +169,11 @@ func (tx *Tx) start(clock int64, numbers int, row *sql.Row) error {
 		tx.Number = next
 	}
 	tx.Now = max(clock, at)
+	if numbers == 0 {
+		// Consents end and meters are registered after the last batch, never in its instant: so the
+		// instants alone tell what each batch knew.
+		tx.Now = max(clock, at+1)
+	}
 	copy(tx.Prev[:], hash)
 	return nil
 }
