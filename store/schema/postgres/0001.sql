@@ -56,7 +56,7 @@ CREATE TABLE batch (
   backfill INT NOT NULL, claims INT NOT NULL, root BYTEA NOT NULL, totals BYTEA NOT NULL,
   prev BYTEA NOT NULL, hash BYTEA NOT NULL,
   leaves BYTEA NOT NULL, accounts BYTEA NOT NULL, -- of its claims in order: 32-byte leaf hash, 8-byte account
-  counts TEXT NOT NULL, -- verdicts that leave no row: programme, reason, number
+  counts TEXT COLLATE "C" NOT NULL, -- verdicts that leave no row: programme, reason, number
   PRIMARY KEY (part, batch)
 );
 

@@ -1,0 +1,33 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Exec runs a statement with the rights, and over the connection, with which a server writes.
+func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
+	conn, release, err := db.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = conn.ExecContext(ctx, statement, args...)
+	return err
+}
+
+// Reader is what the database is read through.
+func (db *DB) Reader() *sql.DB { return db.read }
+
+// Exec runs a statement in the transaction, as a write of its own would.
+func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) error {
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, statement, args...)
+	return err
+}
+
+// NewSub makes a sub as Grant does.
+func NewSub(part int) string { return newSub(part) }

@@ -1,0 +1,191 @@
+-- The schema after all migrations, as the database shows it. Written by: go test ./store -run TestCurrent -update
+
+CREATE TABLE account (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  opened bigint NOT NULL,
+  PRIMARY KEY (part, account)
+);
+GRANT INSERT, SELECT ON account TO {runtime};
+CREATE TABLE account_key (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  key bytea NOT NULL,
+  PRIMARY KEY (part, account)
+);
+GRANT INSERT, SELECT ON account_key TO {runtime};
+CREATE TABLE account_object (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  object text COLLATE "C" NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (part, account, object)
+);
+GRANT INSERT, SELECT ON account_object TO {runtime};
+CREATE TABLE api_key (
+  hash bytea NOT NULL,
+  role text COLLATE "C" NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  label text COLLATE "C" NOT NULL,
+  created bigint NOT NULL,
+  expires bigint NOT NULL,
+  PRIMARY KEY (hash)
+);
+GRANT INSERT, SELECT, UPDATE ON api_key TO {runtime};
+CREATE TABLE balance (
+  part integer NOT NULL,
+  holder bigint NOT NULL,
+  asset text COLLATE "C" NOT NULL,
+  amount bigint NOT NULL,
+  PRIMARY KEY (part, holder, asset)
+);
+GRANT INSERT, SELECT, UPDATE ON balance TO {runtime};
+CREATE TABLE batch (
+  part integer NOT NULL,
+  batch bigint NOT NULL,
+  at bigint NOT NULL,
+  rulebook bigint NOT NULL,
+  backfill integer NOT NULL,
+  claims integer NOT NULL,
+  root bytea NOT NULL,
+  totals bytea NOT NULL,
+  prev bytea NOT NULL,
+  hash bytea NOT NULL,
+  leaves bytea NOT NULL,
+  accounts bytea NOT NULL,
+  counts text COLLATE "C" NOT NULL,
+  PRIMARY KEY (part, batch)
+);
+GRANT INSERT, SELECT ON batch TO {runtime};
+CREATE TABLE claim (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  grp text COLLATE "C" NOT NULL,
+  start bigint NOT NULL,
+  batch bigint NOT NULL,
+  ord integer NOT NULL,
+  finish bigint NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  sub text COLLATE "C" NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  scenario text COLLATE "C" NOT NULL,
+  body text COLLATE "C" NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  vintage text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  operands text COLLATE "C" NOT NULL,
+  used text COLLATE "C" NOT NULL,
+  holder bigint NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  PRIMARY KEY (part, account, grp, start, batch, ord)
+);
+CREATE UNIQUE INDEX claim_identity ON claim USING btree (part, account, partner, id);
+GRANT INSERT, SELECT ON claim TO {runtime};
+CREATE TABLE database (
+  id text COLLATE "C" NOT NULL,
+  parts integer NOT NULL,
+  created bigint NOT NULL
+);
+GRANT SELECT ON database TO {runtime};
+CREATE TABLE day_total (
+  part integer NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  day text COLLATE "C" NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  vintage text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  claims bigint NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  PRIMARY KEY (part, programme, day, method, vintage, reason)
+);
+GRANT INSERT, SELECT, UPDATE ON day_total TO {runtime};
+CREATE TABLE document (
+  rulebook bigint NOT NULL,
+  kind text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  hash bytea NOT NULL,
+  body bytea NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (rulebook)
+);
+GRANT INSERT, SELECT ON document TO {runtime};
+CREATE TABLE history (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  input text COLLATE "C" NOT NULL,
+  object text COLLATE "C" NOT NULL,
+  period text COLLATE "C" NOT NULL,
+  value text COLLATE "C" NOT NULL,
+  PRIMARY KEY (part, account, method, input, object, period)
+);
+GRANT INSERT, SELECT ON history TO {runtime};
+CREATE TABLE link (
+  part integer NOT NULL,
+  sub text COLLATE "C" NOT NULL,
+  account bigint NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  scenarios text COLLATE "C" NOT NULL,
+  purposes text COLLATE "C" NOT NULL,
+  since bigint NOT NULL,
+  granted bigint NOT NULL,
+  PRIMARY KEY (part, sub)
+);
+CREATE INDEX link_account ON link USING btree (part, account);
+GRANT INSERT, SELECT ON link TO {runtime};
+CREATE TABLE migration (
+  number integer NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (number)
+);
+GRANT SELECT ON migration TO {runtime};
+CREATE TABLE object (
+  part integer NOT NULL,
+  object text COLLATE "C" NOT NULL,
+  owner_part integer NOT NULL,
+  owner bigint NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (part, object)
+);
+GRANT INSERT, SELECT ON object TO {runtime};
+CREATE TABLE partition (
+  part integer NOT NULL,
+  next bigint NOT NULL,
+  at bigint NOT NULL,
+  hash bytea NOT NULL,
+  accounts bigint NOT NULL,
+  secret bytea NOT NULL,
+  PRIMARY KEY (part)
+);
+GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};
+CREATE TABLE revocation (
+  part integer NOT NULL,
+  sub text COLLATE "C" NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (part, sub)
+);
+GRANT INSERT, SELECT ON revocation TO {runtime};
+CREATE TABLE slot (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  grp text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  greatest bigint NOT NULL,
+  included bigint NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  PRIMARY KEY (part, account, grp, key)
+);
+GRANT INSERT, SELECT, UPDATE ON slot TO {runtime};
+CREATE TABLE usage (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  period text COLLATE "C" NOT NULL,
+  used text COLLATE "C" NOT NULL,
+  PRIMARY KEY (part, account, method, period)
+);
+GRANT INSERT, SELECT, UPDATE ON usage TO {runtime};
