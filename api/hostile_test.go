@@ -40,41 +40,41 @@ func TestHostileBodies(t *testing.T) {
 	tests := []struct {
 		name, media string
 		body        string
-		gzip        bool
+		packed      int // members of gzip, each holding the body; 0 for not packed
 		status      int
 		want        string // part of the answer
 	}{
-		{"deep arrays", cloudBatch, strings.Repeat("[", 8<<20), false, 400, "got an array, want an object"},
-		{"deep objects", cloudEvent, strings.Repeat(`{"a":`, 1<<20), false, 400, `"event":0`},
-		{"deep data of a foreign type", cloudEvent, `{"specversion":"1.0","id":"1","source":"valleybike","type":"x","data":` + strings.Repeat("[", 1<<20), false, 400, "exceeded max depth"},
-		{"a duplicate key", cloudEvent, swap(`"id":`, `"id":"x","id":`), false, 400, "duplicate object member name"},
-		{"a duplicate key, escaped", cloudEvent, swap(`"start":`, `"end":"x","\u0065nd":`), false, 422, "/data/end"},
-		{"invalid UTF-8", cloudEvent, swap("system", "sys\xfftem"), false, 400, "invalid UTF-8"},
-		{"half a surrogate pair", cloudEvent, swap("system", `\ud800`), false, 400, "/data/evidence"},
-		{"NaN", cloudEvent, swap(`"distance":1`, `"distance":NaN`), false, 400, "/data/quantities/distance"},
-		{"Infinity", cloudEvent, swap(`"distance":1`, `"distance":-Infinity`), false, 400, "/data/quantities/distance"},
-		{"1e400", cloudEvent, swap(`"distance":1`, `"distance":1e400`), false, 200, `"reason":"bad-quantity"`},
-		{"NaN as text", cloudEvent, strings.Replace(swap(`"distance":1`, `"distance":"NaN"`), "h1", "h2", 1), false, 200, `"reason":"bad-quantity"`},
-		{"a number of a megabyte", cloudEvent, strings.Replace(swap(`"distance":1`, `"distance":`+strings.Repeat("7", 1<<20)), "h1", "h3", 1), false, 200, `"reason":"bad-quantity"`},
-		{"an id of 10 kB", cloudEvent, swap("h1", strings.Repeat("h", 10_000)), false, 422, `"pointer":"/id"`},
-		{"a subject of 10 kB", cloudEvent, swap(w.sub, strings.Repeat("s", 10_000)), false, 422, `"pointer":"/subject"`},
-		{"an attribute's name of a megabyte", cloudEvent, swap(`"id"`, `"`+strings.Repeat("x", 1<<20)+`":1,"id"`), false, 200, `"results"`},
-		{"10,000 attributes", cloudEvent, swap(`"id"`, attributes(10_000)+`"id"`), false, 400, "up to 64 attributes"},
-		{"10,000 quantities", cloudEvent, swap(`"distance":1`, strings.TrimSuffix(attributes(10_000), ",")), false, 422, "up to 16 quantities"},
-		{"a NUL in an id", cloudEvent, swap("h1", `h\u0000`), false, 400, "control character"},
-		{"a million empty events", cloudBatch, "[" + strings.Repeat("{},", 999_999) + "{}]", false, 400, "specversion is missing"},
-		{"more claims than a request may have", cloudBatch, many(10_001), false, 413, "up to 10000 events"},
-		{"a million claims", cloudBatch, many(1_000_000), false, 413, "up to 8388608 bytes"},
-		{"a million claims, packed", cloudBatch, many(1_000_000), true, 413, "up to 8388608 bytes"},
-		{"a gzip bomb", cloudBatch, strings.Repeat(" ", 128<<20), true, 413, "up to 8388608 bytes"},
-		{"gzip in gzip", cloudEvent, string(pack("{}")), true, 400, "no valid JSON"},
-		{"gzip of nothing", cloudEvent, "", true, 400, "the body is empty"},
+		{"deep arrays", cloudBatch, strings.Repeat("[", 8<<20), 0, 400, "got an array, want an object"},
+		{"deep objects", cloudEvent, strings.Repeat(`{"a":`, 1<<20), 0, 400, `"event":0`},
+		{"deep data of a foreign type", cloudEvent, `{"specversion":"1.0","id":"1","source":"valleybike","type":"x","data":` + strings.Repeat("[", 1<<20), 0, 400, "exceeded max depth"},
+		{"a duplicate key", cloudEvent, swap(`"id":`, `"id":"x","id":`), 0, 400, "duplicate object member name"},
+		{"a duplicate key, escaped", cloudEvent, swap(`"start":`, `"end":"x","\u0065nd":`), 0, 422, "/data/end"},
+		{"invalid UTF-8", cloudEvent, swap("system", "sys\xfftem"), 0, 400, "invalid UTF-8"},
+		{"half a surrogate pair", cloudEvent, swap("system", `\ud800`), 0, 400, "/data/evidence"},
+		{"NaN", cloudEvent, swap(`"distance":1`, `"distance":NaN`), 0, 400, "/data/quantities/distance"},
+		{"Infinity", cloudEvent, swap(`"distance":1`, `"distance":-Infinity`), 0, 400, "/data/quantities/distance"},
+		{"1e400", cloudEvent, swap(`"distance":1`, `"distance":1e400`), 0, 200, `"reason":"bad-quantity"`},
+		{"NaN as text", cloudEvent, strings.Replace(swap(`"distance":1`, `"distance":"NaN"`), "h1", "h2", 1), 0, 200, `"reason":"bad-quantity"`},
+		{"a number of a megabyte", cloudEvent, strings.Replace(swap(`"distance":1`, `"distance":`+strings.Repeat("7", 1<<20)), "h1", "h3", 1), 0, 200, `"reason":"bad-quantity"`},
+		{"an id of 10 kB", cloudEvent, swap("h1", strings.Repeat("h", 10_000)), 0, 422, `"pointer":"/id"`},
+		{"a subject of 10 kB", cloudEvent, swap(w.sub, strings.Repeat("s", 10_000)), 0, 422, `"pointer":"/subject"`},
+		{"an attribute's name of a megabyte", cloudEvent, swap(`"id"`, `"`+strings.Repeat("x", 1<<20)+`":1,"id"`), 0, 200, `"results"`},
+		{"10,000 attributes", cloudEvent, swap(`"id"`, attributes(10_000)+`"id"`), 0, 400, "up to 64 attributes"},
+		{"10,000 quantities", cloudEvent, swap(`"distance":1`, strings.TrimSuffix(attributes(10_000), ",")), 0, 422, "up to 16 quantities"},
+		{"a NUL in an id", cloudEvent, swap("h1", `h\u0000`), 0, 400, "control character"},
+		{"a million empty events", cloudBatch, "[" + strings.Repeat("{},", 999_999) + "{}]", 0, 400, "specversion is missing"},
+		{"more claims than a request may have", cloudBatch, many(10_001), 0, 413, "up to 10000 events"},
+		{"as many as do not fit", cloudBatch, many(50_000), 0, 413, "up to 8388608 bytes"},
+		{"a million claims, packed", cloudBatch, many(10_000), 100, 413, "up to 8388608 bytes"},
+		{"a gzip bomb of a gigabyte", cloudBatch, strings.Repeat(" ", 1<<20), 1024, 413, "up to 8388608 bytes"},
+		{"gzip in gzip", cloudEvent, string(pack("{}")), 1, 400, "no valid JSON"},
+		{"gzip of nothing", cloudEvent, "", 1, 400, "the body is empty"},
 	}
 	for _, tt := range tests {
 		body := []byte(tt.body)
 		header := []string{"Content-Type", tt.media}
-		if tt.gzip {
-			body = pack(tt.body)
+		if tt.packed > 0 {
+			body = bytes.Repeat(pack(tt.body), tt.packed)
 			header = append(header, "Content-Encoding", "gzip")
 		}
 		began := time.Now()
@@ -86,7 +86,9 @@ func TestHostileBodies(t *testing.T) {
 		if len(answer) > 2000 {
 			t.Errorf("%s: an answer of %d bytes", tt.name, len(answer))
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		took := time.Since(began)
+		t.Logf("%s: %d in %s", tt.name, status, took.Round(time.Millisecond))
+		if took > 20*time.Second {
 			t.Errorf("%s: took %s", tt.name, took)
 		}
 		if peak := watch.peak(); peak > bound(small) {
@@ -111,35 +113,38 @@ func attributes(n int) string {
 
 func pack(text string) []byte {
 	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	z := gzip.NewWriter(&b)
 	io.WriteString(z, text)
 	z.Close()
 	return b.Bytes()
 }
 
-// A body of 100 MB is answered without being taken in, whether it says its length or not.
+// A body of 100 MB, or of a million claims, is answered without being taken in, whether it says its length or not.
 func TestLargeBody(t *testing.T) {
 	w := newWorld(t, Config{}, small)
-	for _, announced := range []int64{100 << 20, -1} {
-		watch := watchHeap()
-		status, answer := post(t, w, []string{"Content-Type", "application/x-ndjson"}, io.LimitReader(spaces{}, 100<<20), announced)
-		if status != http.StatusRequestEntityTooLarge || !strings.Contains(answer, "up to 8388608 bytes") {
-			t.Errorf("announced as %d: got %d %s, want 413", announced, status, answer)
-		}
-		if peak := watch.peak(); peak > bound(small) {
-			t.Errorf("announced as %d: took %d MiB, the bound is %d MiB", announced, peak>>20, bound(small)>>20)
+	event := append(AppendEvent(nil, rideClaim), '\n')
+	for _, size := range []int64{100 << 20, 1_000_000 * int64(len(event))} {
+		for _, announced := range []int64{size, -1} {
+			watch := watchHeap()
+			status, answer := post(t, w, []string{"Content-Type", "application/x-ndjson"}, io.LimitReader(endless(event), size), announced)
+			if status != http.StatusRequestEntityTooLarge || !strings.Contains(answer, "up to 8388608 bytes") {
+				t.Errorf("%d bytes announced as %d: got %d %s, want 413", size, announced, status, answer)
+			}
+			if peak := watch.peak(); peak > bound(small) {
+				t.Errorf("%d bytes announced as %d: took %d MiB, the bound is %d MiB", size, announced, peak>>20, bound(small)>>20)
+			}
 		}
 	}
 }
 
-// spaces has no end.
-type spaces struct{}
+// endless repeats a text, from its beginning in each read.
+type endless []byte
 
-func (spaces) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
+func (e endless) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		n += copy(p[n:], e)
 	}
-	return len(p), nil
+	return n, nil
 }
 
 // A body that does not come is given up, and what was reserved for it given back.
@@ -264,7 +269,7 @@ func dial(t *testing.T, w *world) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,7 +51,7 @@ func TestRequests(t *testing.T) {
 				}
 			}
 			for _, secret := range []string{w.operator, w.partner, s.values["sub"], s.values["account"]} {
-				if secret != "" && bytes.Contains(w.log.Bytes(), []byte(secret)) {
+				if secret != "" && strings.Contains(w.log.String(), secret) {
 					t.Errorf("the log tells %q:\n%s", secret, w.log)
 				}
 			}
