@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -69,10 +70,13 @@ func (db *DB) Publish(ctx context.Context, after int64, documents []Document) er
 	}
 	now := time.Now().UnixMicro()
 	for i, d := range documents {
-		_, err := tx.ExecContext(ctx, "INSERT INTO document (rulebook, kind, name, hash, body, at) VALUES ($1, $2, $3, $4, $5, $6)",
-			after+int64(i)+1, d.Kind, d.Name, d.Hash[:], d.Body, now)
+		result, err := tx.ExecContext(ctx, `INSERT INTO document (rulebook, kind, name, hash, body, at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (rulebook) DO NOTHING`, after+int64(i)+1, d.Kind, d.Name, d.Hash[:], d.Body, now)
 		if err != nil {
 			return fmt.Errorf("publishing %s: %w", d.Name, err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, ErrOvertaken)
 		}
 	}
 	return tx.Commit()
