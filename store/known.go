@@ -28,30 +28,22 @@ type lookup struct {
 	row  func(scan func(...any) error) error
 }
 
-// A source is a table, the condition that finds its rows by an index ($1 is the partition), and whether
-// there may be none.
-type source struct {
-	table, alias, on string
-	optional         bool
-}
+// A source is a table and the condition that finds its rows by an index; $1 is the partition.
+type source struct{ table, alias, on string }
 
 // query looks up key by key, table by table. PostgreSQL's planner would rather join as it thinks best,
 // which is the worst thing on tables that it has not yet counted: LATERAL and OFFSET 0 leave it no choice.
-// SQLite takes CROSS JOIN and LEFT JOIN as an order.
+// SQLite takes CROSS JOIN as an order.
 func (l *lookup) query(e engine) string {
 	var b strings.Builder
 	b.WriteString("SELECT " + l.cols + " FROM u")
 	for _, s := range l.from {
-		join, table, on := " JOIN ", s.table+" "+s.alias, s.on
-		if s.optional {
-			join = " LEFT JOIN "
-		} else if e == sqlite {
-			join = " CROSS JOIN "
-		}
+		table := s.table + " " + s.alias
 		if e == postgres {
-			table, on = "LATERAL (SELECT * FROM "+table+" WHERE "+s.on+" OFFSET 0) "+s.alias, "true"
+			b.WriteString(" CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + s.on + " OFFSET 0) " + s.alias)
+		} else {
+			b.WriteString(" CROSS JOIN " + table + " ON " + s.on)
 		}
-		b.WriteString(join + table + " ON " + on)
 	}
 	return b.String()
 }
@@ -202,11 +194,10 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 	links := make(map[string]*claim.Link, len(subs))
 	err := tx.look(ctx, &lookup{
 		keys: "sub text",
-		cols: "l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0)",
+		cols: "l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked",
 		from: []source{
 			{table: "link", alias: "l", on: "l.part = $1 AND l.sub = u.sub"},
 			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = l.account"},
-			{table: "revocation", alias: "r", on: "r.part = $1 AND r.sub = u.sub", optional: true},
 		},
 		n:   len(subs),
 		key: func(i int) []any { return []any{subs[i]} },
@@ -241,14 +232,18 @@ func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 	accounts := slices.Collect(maps.Keys(owners))
 	return tx.look(ctx, &lookup{
 		keys: "account bigint",
-		cols: "o.account, o.object",
+		cols: "o.account, o.object, o.at",
 		from: []source{{table: "account_object", alias: "o", on: `o.part = $1 AND o.account = u.account`}},
 		n:    len(accounts),
 		key:  func(i int) []any { return []any{accounts[i]} },
 		row: func(scan func(...any) error) error {
 			var account int64
 			var object string
-			err := scan(&account, &object)
+			var at int64
+			err := scan(&account, &object, &at)
+			if at > tx.Now { // by a server whose clock is ahead: not yet, or the instants would not tell what was known
+				return err
+			}
 			for _, l := range owners[account] {
 				l.Objects = append(l.Objects, object)
 			}
