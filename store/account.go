@@ -127,7 +127,7 @@ func (tx *Tx) Revoke(ctx context.Context, sub string) error {
 	if err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "INSERT INTO revocation (part, sub, at) VALUES ($1, $2, $3) ON CONFLICT (part, sub) DO NOTHING", tx.Part, sub, tx.Now)
+	_, err = conn.ExecContext(ctx, "UPDATE link SET revoked = $3 WHERE part = $1 AND sub = $2 AND revoked = 0", tx.Part, sub, tx.Now)
 	return err
 }
 
@@ -284,8 +284,8 @@ func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason str
 func (db *DB) LinkOf(ctx context.Context, sub string) (l claim.Link, part int, err error) {
 	part = db.Route(sub)
 	var purposes, scenarios string
-	err = db.read.QueryRowContext(ctx, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0)
-		FROM link l LEFT JOIN revocation r ON r.part = l.part AND r.sub = l.sub WHERE l.part = $1 AND l.sub = $2`, part, sub).
+	err = db.read.QueryRowContext(ctx, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked
+		FROM link l WHERE l.part = $1 AND l.sub = $2`, part, sub).
 		Scan(&l.Sub, &l.Account, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
 	found, err := oneRow(err)
 	if err == nil && !found {

@@ -220,8 +220,8 @@ func (s *Snapshot) Links(ctx context.Context, in Range, f func(*claim.Link)) err
 	return s.within(ctx, in, func(r *record) {
 		f(&claim.Link{Sub: r.text(0), Account: r.integer(1), Programme: r.word(2), Partner: r.word(3),
 			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)})
-	}, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, coalesce(r.at, 0)
-		FROM link l LEFT JOIN revocation r ON r.part = l.part AND r.sub = l.sub WHERE l.part = $1 AND l.account BETWEEN $2 AND $3`)
+	}, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked
+		FROM link l WHERE l.part = $1 AND l.account BETWEEN $2 AND $3`)
 }
 
 // Objects runs f on the objects of accounts in a range, with the instant from which they are theirs.

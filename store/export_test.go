@@ -31,3 +31,10 @@ func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) error {
 
 // NewSub makes a sub as Grant does.
 func NewSub(part int) string { return newSub(part) }
+
+// Between lets SQLite be opened through another driver, until restored.
+func Between(driver string) (restore func()) {
+	before := sqliteDriver
+	sqliteDriver = driver
+	return func() { sqliteDriver = before }
+}

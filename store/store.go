@@ -142,6 +142,9 @@ func redact(rawURL string) string {
 	return u.Redacted()
 }
 
+// sqliteDriver is what SQLite is opened by. A simulation puts a driver of its own in between, to break each step.
+var sqliteDriver = "sqlite"
+
 func connectSQLite(path string, u use) (*DB, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.ContainsAny(path, "?#") {
@@ -156,14 +159,14 @@ func connectSQLite(path string, u use) (*DB, error) {
 		}
 	}
 	if u != reading {
-		if db.write, err = sql.Open("sqlite", file+"?_txlock=immediate"+pragmas(
+		if db.write, err = sql.Open(sqliteDriver, file+"?_txlock=immediate"+pragmas(
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
 			"cache_size(-262144)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)")); err != nil {
 			return nil, err
 		}
 		db.write.SetMaxOpenConns(1)
 	}
-	db.read, err = sql.Open("sqlite", file+"?mode="+readMode(u)+pragmas(
+	db.read, err = sql.Open(sqliteDriver, file+"?mode="+readMode(u)+pragmas(
 		"busy_timeout(10000)", "query_only(ON)", "cache_size(-65536)"))
 	return db, err
 }

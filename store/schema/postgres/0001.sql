@@ -32,14 +32,10 @@ CREATE TABLE account_key (
 CREATE TABLE link (
   part INT NOT NULL, sub TEXT COLLATE "C" NOT NULL, account BIGINT NOT NULL, programme TEXT COLLATE "C" NOT NULL,
   partner TEXT COLLATE "C" NOT NULL, scenarios TEXT COLLATE "C" NOT NULL, purposes TEXT COLLATE "C" NOT NULL, since BIGINT NOT NULL,
-  granted BIGINT NOT NULL,
+  granted BIGINT NOT NULL, revoked BIGINT NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
   PRIMARY KEY (part, sub)
 );
 CREATE INDEX link_account ON link (part, account);
-CREATE TABLE revocation (
-  part INT NOT NULL, sub TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL,
-  PRIMARY KEY (part, sub)
-);
 
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
@@ -109,7 +105,10 @@ ALTER TABLE balance SET (fillfactor = 80);
 ALTER TABLE usage SET (fillfactor = 80);
 
 -- What is recorded stays: the runtime role may read and add to it, and change only what is derived from it.
-GRANT SELECT, INSERT ON document, account, link, revocation, object, account_object, batch, claim, history TO {runtime};
+GRANT SELECT, INSERT ON document, account, link, object, account_object, batch, claim, history TO {runtime};
+GRANT UPDATE (revoked) ON link TO {runtime};
+CREATE FUNCTION link_ends_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'a link ends once'; END $$;
+CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (OLD.revoked <> 0 OR NEW.revoked <= 0) EXECUTE FUNCTION link_ends_once();
 GRANT SELECT ON database TO {runtime};
 GRANT SELECT, INSERT ON account_key TO {runtime};
 GRANT SELECT, INSERT, UPDATE ON partition, api_key, balance, usage, slot, day_total TO {runtime};

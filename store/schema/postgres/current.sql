@@ -133,10 +133,13 @@ CREATE TABLE link (
   purposes text COLLATE "C" NOT NULL,
   since bigint NOT NULL,
   granted bigint NOT NULL,
+  revoked bigint NOT NULL,
   PRIMARY KEY (part, sub)
 );
 CREATE INDEX link_account ON link USING btree (part, account);
+CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION link_ends_once();
 GRANT INSERT, SELECT ON link TO {runtime};
+GRANT UPDATE (revoked) ON link TO {runtime};
 CREATE TABLE migration (
   number integer NOT NULL,
   at bigint NOT NULL,
@@ -162,13 +165,6 @@ CREATE TABLE partition (
   PRIMARY KEY (part)
 );
 GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};
-CREATE TABLE revocation (
-  part integer NOT NULL,
-  sub text COLLATE "C" NOT NULL,
-  at bigint NOT NULL,
-  PRIMARY KEY (part, sub)
-);
-GRANT INSERT, SELECT ON revocation TO {runtime};
 CREATE TABLE slot (
   part integer NOT NULL,
   account bigint NOT NULL,

@@ -32,14 +32,10 @@ CREATE TABLE account_key (
 CREATE TABLE link (
   part INTEGER NOT NULL, sub TEXT NOT NULL, account INTEGER NOT NULL, programme TEXT NOT NULL,
   partner TEXT NOT NULL, scenarios TEXT NOT NULL, purposes TEXT NOT NULL, since INTEGER NOT NULL,
-  granted INTEGER NOT NULL,
+  granted INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
   PRIMARY KEY (part, sub)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX link_account ON link (part, account);
-CREATE TABLE revocation (
-  part INTEGER NOT NULL, sub TEXT NOT NULL, at INTEGER NOT NULL,
-  PRIMARY KEY (part, sub)
-) STRICT, WITHOUT ROWID;
 
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
@@ -107,10 +103,9 @@ CREATE TRIGGER document_no_update BEFORE UPDATE ON document BEGIN SELECT RAISE(A
 CREATE TRIGGER document_no_delete BEFORE DELETE ON document BEGIN SELECT RAISE(ABORT, 'document is append-only'); END;
 CREATE TRIGGER account_no_update BEFORE UPDATE ON account BEGIN SELECT RAISE(ABORT, 'account is append-only'); END;
 CREATE TRIGGER account_no_delete BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'account is append-only'); END;
-CREATE TRIGGER link_no_update BEFORE UPDATE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER link_no_update BEFORE UPDATE OF part, sub, account, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
-CREATE TRIGGER revocation_no_update BEFORE UPDATE ON revocation BEGIN SELECT RAISE(ABORT, 'revocation is append-only'); END;
-CREATE TRIGGER revocation_no_delete BEFORE DELETE ON revocation BEGIN SELECT RAISE(ABORT, 'revocation is append-only'); END;
 CREATE TRIGGER object_no_update BEFORE UPDATE ON object BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
 CREATE TRIGGER object_no_delete BEFORE DELETE ON object BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
 CREATE TRIGGER account_object_no_update BEFORE UPDATE ON account_object BEGIN SELECT RAISE(ABORT, 'account_object is append-only'); END;

@@ -70,12 +70,13 @@ CREATE TRIGGER history_no_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABO
 CREATE TABLE link (
   part INTEGER NOT NULL, sub TEXT NOT NULL, account INTEGER NOT NULL, programme TEXT NOT NULL,
   partner TEXT NOT NULL, scenarios TEXT NOT NULL, purposes TEXT NOT NULL, since INTEGER NOT NULL,
-  granted INTEGER NOT NULL,
+  granted INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
   PRIMARY KEY (part, sub)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX link_account ON link (part, account);
+CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
-CREATE TRIGGER link_no_update BEFORE UPDATE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER link_no_update BEFORE UPDATE OF part, sub, account, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE object (
   part INTEGER NOT NULL, object TEXT NOT NULL, owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -87,12 +88,6 @@ CREATE TABLE partition (
   part INTEGER PRIMARY KEY, next INTEGER NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL,
   accounts INTEGER NOT NULL, secret BLOB NOT NULL
 ) STRICT;
-CREATE TABLE revocation (
-  part INTEGER NOT NULL, sub TEXT NOT NULL, at INTEGER NOT NULL,
-  PRIMARY KEY (part, sub)
-) STRICT, WITHOUT ROWID;
-CREATE TRIGGER revocation_no_delete BEFORE DELETE ON revocation BEGIN SELECT RAISE(ABORT, 'revocation is append-only'); END;
-CREATE TRIGGER revocation_no_update BEFORE UPDATE ON revocation BEGIN SELECT RAISE(ABORT, 'revocation is append-only'); END;
 CREATE TABLE slot (
   part INTEGER NOT NULL, account INTEGER NOT NULL, grp TEXT NOT NULL, key TEXT NOT NULL,
   greatest INTEGER NOT NULL, included INTEGER NOT NULL, partner TEXT NOT NULL,
