@@ -43,7 +43,10 @@ func (s *Server) authenticate(ctx context.Context, authorization string) (store.
 	}
 	k, found, err := s.DB.KeyByHash(ctx, store.HashKey(key), time.Now().UnixMicro())
 	if err != nil {
-		return store.Key{}, fmt.Errorf("looking up a key: %w", err)
+		// The first that a request notices of a database that is down. A partner sends again what got 503.
+		p := problem(http.StatusServiceUnavailable, "nothing can be looked up at the moment, and nothing was taken; try again")
+		p.cause = fmt.Errorf("looking up a key: %w", err)
+		return store.Key{}, p
 	}
 	if !found {
 		return store.Key{}, fault.New(fault.Unauthorized, "this API key is not known or has ended")
