@@ -34,15 +34,13 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return status(err, stderr)
 	}
+	o.Done = func(s importing.Summary) error {
+		if o.json {
+			return json.NewEncoder(stdout).Encode(s)
+		}
+		return o.tell(stdout, s)
+	}
 	s, err := o.run(ctx, stderr)
-	if err != nil {
-		return status(err, stderr)
-	}
-	if o.json {
-		err = json.NewEncoder(stdout).Encode(s)
-	} else {
-		err = o.tell(stdout, s)
-	}
 	if err == nil && s.Unread > 0 {
 		return statusUnread
 	}
@@ -105,7 +103,6 @@ func (o *importCommand) run(ctx context.Context, stderr io.Writer) (s importing.
 	defer db.Close()
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		o.Progress = progressOn(f)
-		defer fmt.Fprint(f, "\r\x1b[K")
 	}
 	return importing.Run(ctx, db, o.Config)
 }
@@ -124,6 +121,10 @@ func readDocument(path string) ([]byte, error) {
 func progressOn(f *os.File) func(importing.Progress) {
 	began, last := time.Now(), time.Time{}
 	return func(p importing.Progress) {
+		if p.Share >= 1 {
+			fmt.Fprint(f, "\r\x1b[K")
+			return
+		}
 		if time.Since(last) < 100*time.Millisecond {
 			return
 		}

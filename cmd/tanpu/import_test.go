@@ -23,7 +23,7 @@ func TestImportKilled(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		dir := t.TempDir()
 		unpack(t, dir, "testdata/script/import.txtar")
-		writeRides(t, filepath.Join(dir, "rides.csv"), 6_000)
+		writeRides(t, filepath.Join(dir, "rides.csv"), 1_000)
 		calmURL := storetest.SQLite(t)
 		for _, u := range []string{url, calmURL} {
 			if out, err := tanpu(dir, "init", "--db", u, "city.groups.yaml", "ride.methodology.yaml", "city.programme.yaml").CombinedOutput(); err != nil {
@@ -32,15 +32,17 @@ func TestImportKilled(t *testing.T) {
 		}
 		arguments := func(url, name string) []string {
 			return []string{"import", "--db", url, "--programme", "city", "--partner", "bikes", "--map", "rides.map.yaml", "--subs", name + ".subs",
-				"--report", name + ".csv", "--enrol", "--backfill", "--json", "--batch", "500", "rides.csv"}
+				"--report", name + ".csv", "--enrol", "--backfill", "--json", "--batch", "50", "rides.csv"}
 		}
+		began := time.Now()
 		want, err := tanpu(dir, arguments(calmURL, "calm")...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
+		whole := time.Since(began)
 		kills := 0
 		for {
-			out, finished := killed(t, dir, arguments(url, "killed"), time.Duration(20+rand.IntN(300+100*kills))*time.Millisecond)
+			out, finished := killed(t, dir, arguments(url, "killed"), whole/10+rand.N(whole*time.Duration(2+kills)/8))
 			if finished {
 				if summary(t, out) != summary(t, want) {
 					t.Errorf("after %d kills:\n got %s\nwant %s", kills, out, want)
@@ -65,7 +67,7 @@ func tanpu(dir string, args ...string) *exec.Cmd {
 	return c
 }
 
-// killed runs tanpu and kills it after a while, unless it has finished.
+// killed runs tanpu and kills it after a while, unless it has finished, or at least told all.
 func killed(t *testing.T, dir string, args []string, after time.Duration) (out []byte, finished bool) {
 	c := tanpu(dir, args...)
 	var stdout, stderr strings.Builder
@@ -81,7 +83,7 @@ func killed(t *testing.T, dir string, args []string, after time.Duration) (out [
 	case c.ProcessState.ExitCode() >= 0:
 		t.Fatalf("import: %v\n%s", err, stderr.String())
 	}
-	return nil, false
+	return []byte(stdout.String()), strings.HasSuffix(stdout.String(), "}\n")
 }
 
 // summary is what an import printed, but for how long it took.

@@ -22,6 +22,7 @@ const (
 type csvReader struct {
 	src    io.Reader
 	ended  bool
+	failed error  // what ended reading before the end
 	buf    []byte // what is read and not yet taken is buf[from:]
 	from   int
 	fields []field // of the row taken last
@@ -295,19 +296,21 @@ func (r *csvReader) load() error {
 	if len(r.buf) == cap(r.buf) {
 		r.buf = append(make([]byte, 0, 2*cap(r.buf)), r.buf...)
 	}
-	for idle := 0; len(r.buf) < cap(r.buf) && idle < 100; idle++ {
+	before := len(r.buf)
+	for idle := 0; r.failed == nil && len(r.buf) < cap(r.buf) && idle < 100; idle++ {
 		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
 		r.buf = r.buf[:len(r.buf)+n]
+		if n > 0 {
+			idle = 0
+		}
 		if err == io.EOF {
 			r.ended = true
 			return nil
 		}
-		if err != nil { // io.ErrUnexpectedEOF too: a compressed file that was cut
-			return err
-		}
-		if n > 0 {
-			idle = 0
-		}
+		r.failed = err // io.ErrUnexpectedEOF too: a compressed file that was cut
 	}
-	return nil
+	if r.failed != nil && len(r.buf) > before {
+		return nil // first what came before it
+	}
+	return r.failed
 }

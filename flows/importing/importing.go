@@ -39,6 +39,9 @@ type Config struct {
 
 	// Progress hears how far the import is, after every window. It may be nil.
 	Progress func(Progress)
+	// Done hears the summary while the import can still be resumed: whoever is killed before it returns
+	// hears the same again from the next run. It may be nil.
+	Done func(Summary) error
 }
 
 // UsualWindow is how many claims are sent at a time when nobody says otherwise.
@@ -216,6 +219,11 @@ func (r *run) close() {
 func (r *run) end() error {
 	if err := r.report.flush(); err != nil {
 		return err
+	}
+	if r.Done != nil {
+		if err := r.Done(r.summary); err != nil {
+			return err
+		}
 	}
 	return r.journal.remove()
 }

@@ -1,12 +1,11 @@
 package importing_test
 
 import (
-	"cmp"
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/csv"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +44,9 @@ func TestKnownAnswers(t *testing.T) {
 	if _, err := os.Stat(trips); err != nil {
 		t.Skip("the real files are not here")
 	}
+	if raceDetector {
+		t.Skip("half a million claims take too long under the race detector, and other tests look for races here")
+	}
 	shuffled := byHash(t, trips)
 	rides := importing.Config{Programme: "demo-city", Partner: "valleybike", Map: readMap(t, "trips.map.yaml"), Files: []string{trips}}
 	hashed := rides
@@ -76,8 +78,11 @@ func TestKnownAnswers(t *testing.T) {
 				if s := tell(got); s != test.want {
 					t.Errorf("import:\n got %s\nwant %s", s, test.want)
 				}
+				if test.name != "water" { // whose second import shows all that the others' would, and sooner
+					return
+				}
 				reused := got.Verdicts[reason.IDReused]
-				c.Window = 10_000
+				c.Window = 0
 				if got, err = importing.Run(t.Context(), db, c); err != nil {
 					t.Fatal(err)
 				}
@@ -141,8 +146,13 @@ func byHash(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hashes := make(map[string][32]byte, len(all))
+	for _, row := range all {
+		hashes[row[0]] = sha256.Sum256([]byte(row[0]))
+	}
 	slices.SortFunc(all[1:], func(a, b []string) int {
-		return cmp.Compare(fmt.Sprintf("%x", sha256.Sum256([]byte(a[0]))), fmt.Sprintf("%x", sha256.Sum256([]byte(b[0]))))
+		x, y := hashes[a[0]], hashes[b[0]]
+		return bytes.Compare(x[:], y[:])
 	})
 	out := filepath.Join(t.TempDir(), "by-hash.csv")
 	to, err := os.Create(out)
@@ -150,7 +160,7 @@ func byHash(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	if err := csv.NewWriter(io.Writer(to)).WriteAll(all); err != nil {
+	if err := csv.NewWriter(to).WriteAll(all); err != nil {
 		t.Fatal(err)
 	}
 	return out

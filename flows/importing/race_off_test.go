@@ -1,0 +1,5 @@
+//go:build !race
+
+package importing_test
+
+const raceDetector = false
