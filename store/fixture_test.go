@@ -26,7 +26,7 @@ group: trip
 inputs: {distance: {unit: km, max: 50, source: s, seen: true}}
 parameters: {credit: {value: 100, unit: gCO2e/km, source: s, seen: true}}
 reduction: distance * credit
-caps: [{per: day, of: distance, max: 100 km}]
+caps: [{per: day, of: distance, max: 60 km}]
 `))},
 	{Name: "power.methodology.yaml", Text: []byte(method("POWER", `
 group: electricity

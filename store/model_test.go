@@ -107,7 +107,7 @@ func (m *model) refuse(c *claim.Claim, l *modelLink, at int64) reason.Code {
 				return reason.Overlap
 			}
 		}
-		if m.km[dayOf(c, l)]+amount > 100 {
+		if m.km[dayOf(c, l)]+amount > 60 {
 			return reason.CapReached
 		}
 	}

@@ -32,8 +32,27 @@ type Tx struct {
 
 // A desk is a connection that one transaction at a time works at, with its prepared statements.
 type desk struct {
-	conn       *sql.Conn
+	conn       *sql.Conn            // nil on SQLite when it was given up: see open
+	pool       *sql.DB              // SQLite only: where another comes from
 	statements map[string]*sql.Stmt // SQLite only; pgx keeps its own
+}
+
+// open makes sure that the desk has a connection.
+func (d *desk) open(ctx context.Context) (err error) {
+	if d.conn == nil {
+		d.statements = map[string]*sql.Stmt{}
+		d.conn, err = d.pool.Conn(ctx)
+	}
+	return err
+}
+
+// giveUp lets go of a connection on which a transaction may still be open: the next one would not begin on it.
+func (d *desk) giveUp() {
+	if d.conn != nil {
+		d.conn.Raw(func(any) error { return driver.ErrBadConn })
+		d.conn.Close()
+		d.conn = nil
+	}
 }
 
 // desks hands out SQLite's connections: one that writes, and some that read. Only one process writes, so
@@ -112,16 +131,15 @@ func (tx *Tx) leave() {
 		if d == nil {
 			continue
 		}
-		var err error
-		if d == tx.reader || !tx.committed {
-			_, err = d.conn.ExecContext(context.Background(), "ROLLBACK")
+		if d.conn != nil && (d == tx.reader || !tx.committed) {
+			if _, err := d.conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
+				d.giveUp()
+			}
 		}
 		switch {
-		case tx.db.engine == postgres:
-			if err != nil {
-				d.conn.Raw(func(any) error { return driver.ErrBadConn })
-			}
+		case tx.db.engine == postgres && d.conn != nil:
 			d.conn.Close()
+		case tx.db.engine == postgres:
 		case tx.reader != nil && d == tx.desk:
 			tx.db.desks.writing <- d
 		default:
@@ -153,6 +171,9 @@ const readPartition = `SELECT next, at, hash, secret, (SELECT coalesce(max(ruleb
 // partition's mutex. See write for the other half.
 func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
 	tx.desk = <-tx.db.desks.reading
+	if err := tx.desk.open(ctx); err != nil {
+		return err
+	}
 	if _, err := tx.desk.conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
 	}
@@ -185,6 +206,9 @@ func (tx *Tx) writer(ctx context.Context) (*sql.Conn, error) {
 		return tx.desk.conn, nil
 	}
 	tx.reader, tx.desk = tx.desk, <-tx.db.desks.writing
+	if err := tx.desk.open(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := tx.desk.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
@@ -220,18 +244,11 @@ func (db *DB) furnish(ctx context.Context, parts int) error {
 	}
 	db.desks = desks{parts: make([]sync.Mutex, parts), writing: make(chan *desk, 1), reading: make(chan *desk, sqliteReaders)}
 	for range sqliteReaders {
-		conn, err := db.read.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		db.desks.reading <- &desk{conn, map[string]*sql.Stmt{}}
+		db.desks.reading <- &desk{pool: db.read}
 	}
-	conn, err := db.write.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	db.desks.writing <- &desk{conn, map[string]*sql.Stmt{}}
-	return nil
+	d := &desk{pool: db.write}
+	db.desks.writing <- d
+	return d.open(ctx) // now, and not at the first write, so that who cannot write hears of it
 }
 
 // clear closes SQLite's desks; the caller has made sure that nobody works at them.
@@ -240,9 +257,9 @@ func (db *DB) clear() {
 		return
 	}
 	for range sqliteReaders {
-		(<-db.desks.reading).conn.Close()
+		(<-db.desks.reading).giveUp()
 	}
-	(<-db.desks.writing).conn.Close()
+	(<-db.desks.writing).giveUp()
 	db.desks = desks{}
 }
 
@@ -253,7 +270,12 @@ func (db *DB) alone(ctx context.Context) (conn *sql.Conn, release func(), err er
 	}
 	if db.desks.writing != nil {
 		d := <-db.desks.writing
-		return d.conn, func() { db.desks.writing <- d }, nil
+		release = func() { db.desks.writing <- d }
+		if err = d.open(ctx); err != nil {
+			release()
+			return nil, nil, err
+		}
+		return d.conn, release, nil
 	}
 	conn, err = db.write.Conn(ctx)
 	if err != nil {
