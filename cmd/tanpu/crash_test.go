@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tanpu/tanpu/api"
+	"github.com/tanpu/tanpu/flows/publish"
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/store"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+var (
+	crashRounds = flag.Int("rounds", 9, "TestCrash: how many times it kills on each engine")
+	crashSeed   = flag.Uint64("seed", 0, "TestCrash: decides what is reported, and what is killed when; 0 makes one up")
+)
+
+// TestCrash kills real servers with SIGKILL at random moments while partners report, starts them again, and
+// lets the partners send again what was not answered. Nothing that was acknowledged may be lost, and nothing
+// may count twice. docs/reliability.md tells how to run more rounds.
+func TestCrash(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "tanpu")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building tanpu: %v\n%s", err, out)
+	}
+	command := func(args ...string) *exec.Cmd { return exec.Command(binary, args...) }
+	n := *crashRounds
+	t.Run("sqlite", func(t *testing.T) {
+		newOrdeal(t, storetest.SQLite(t), 1, n, command).run(n)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		newOrdeal(t, storetest.Postgres(t), 1, n, command).run(n - 2*(n/3))
+	})
+	t.Run("postgres, two servers", func(t *testing.T) {
+		newOrdeal(t, storetest.Postgres(t), 2, n, command).run(n / 3)
+	})
+	t.Run("postgres killed", func(t *testing.T) {
+		own := startCluster(t)
+		o := newOrdeal(t, storetest.Postgres(t), 1, n, command)
+		o.cluster = own
+		o.run(n / 3)
+	})
+}
+
+// TestTerminate tells a server to end while partners report: whatever it took, it answers, and then it ends
+// as one that has done its work.
+func TestTerminate(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		o := newOrdeal(t, url, 1, 4, func(args ...string) *exec.Cmd { return tanpu(".", args...) })
+		o.patient = true
+		for range 4 {
+			o.terminate()
+			o.check()
+		}
+		if o.spanning.Load() == 0 {
+			t.Error("no request was being answered when the server was told to end: nothing was tested")
+		}
+		t.Logf("seed %d: %d claims acknowledged; %d requests answered by a server that was ending", o.seed, o.acknowledged.Load(), o.spanning.Load())
+	})
+}
+
+// An ordeal is one database that lives through many deaths. Its seed decides what partners report, and what
+// is killed how long after what; how the two fall together it does not decide, so a seed brings back the
+// conditions of a failure and not always the failure.
+type ordeal struct {
+	*testing.T
+	url      string
+	seed     uint64
+	random   *rand.Rand // of the one who kills
+	servers  []*server
+	cluster  *cluster // the PostgreSQL that is killed too, if any
+	members  []*member
+	partners []*partner
+	patient  bool // partners wait for every answer; otherwise they now and then give up on one
+	checks   int
+	tally
+}
+
+// Errorf reports an error, and after some of them no more: what breaks often breaks thousandfold.
+func (o *ordeal) Errorf(format string, args ...any) {
+	o.Helper()
+	if o.errors.Add(1) > 20 {
+		o.Fail()
+		return
+	}
+	o.T.Errorf(format, args...)
+}
+
+// A tally tells whether the ordeal was one.
+type tally struct {
+	kills        atomic.Int64
+	hit          []atomic.Bool // by kill: whether a request was being worked on
+	early        int           // kills of what had not yet begun to answer
+	acknowledged atomic.Int64  // claims
+	unanswered   atomic.Int64  // claims sent whose answer a death prevented
+	found        atomic.Int64  // of these: were recorded, so that sent again they were replays
+	errors       atomic.Int64
+	spanning     atomic.Int64 // requests answered by a server that was ending
+}
+
+const (
+	reporters = 6  // partners' processes that report at once
+	window    = 20 // days before today of which they report
+)
+
+// newOrdeal makes the database, its members and partners, and servers that are not yet started.
+func newOrdeal(t *testing.T, url string, servers, rounds int, command func(args ...string) *exec.Cmd) *ordeal {
+	t.Helper()
+	o := &ordeal{T: t, url: url, seed: *crashSeed}
+	for o.seed == 0 {
+		o.seed = uint64(rand.Uint32())
+	}
+	t.Logf("seed %d", o.seed)
+	o.random = rand.New(rand.NewPCG(o.seed, 0))
+	o.hit = make([]atomic.Bool, rounds+1)
+	ctx := context.Background()
+	db, err := store.Create(ctx, url, store.DefaultParts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	files, err := documentsIn("testdata/crash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publish.Publish(ctx, db, files); err != nil {
+		t.Fatal(err)
+	}
+	o.enrol(db, min(300+40*rounds, 20_000))
+	keys := map[string]string{}
+	for _, name := range partnerNames {
+		keys[name] = api.NewKey()
+		if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(keys[name]), Role: api.Partner, Partner: name, Created: time.Now().UnixMicro()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range reporters {
+		o.partners = append(o.partners, newPartner(o, i, keys))
+	}
+	for range servers {
+		o.servers = append(o.servers, newServer(t, url, command))
+	}
+	return o
+}
+
+// enrol opens accounts, each with a link for every partner; a fifth of the members keep title.
+func (o *ordeal) enrol(db *store.DB, n int) {
+	ctx, now := context.Background(), time.Now()
+	for part := range db.Parts {
+		err := db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {
+			members, links := make([]*member, n/db.Parts), []claim.Link{}
+			first, err := tx.OpenAccounts(ctx, len(members))
+			if err != nil {
+				return err
+			}
+			for i := range members {
+				m := &member{account: store.AccountID{Part: part, Number: first + int64(i)}, keepsTitle: i%5 == 4, subs: map[string]string{}}
+				purposes := claim.Purposes
+				if m.keepsTitle {
+					purposes = []string{claim.Credit}
+				}
+				for _, name := range partnerNames {
+					links = append(links, claim.Link{Account: m.account.Number, Programme: "city", Partner: name, Purposes: purposes, Since: now.AddDate(0, -2, 0).UnixMicro()})
+				}
+				members[i] = m
+			}
+			if err := tx.Grant(ctx, links); err != nil {
+				return err
+			}
+			for _, l := range links {
+				members[l.Account-first].subs[l.Partner] = l.Sub
+			}
+			o.members = append(o.members, members...)
+			return nil
+		})
+		if err != nil {
+			o.Fatal(err)
+		}
+	}
+}
+
+// run kills so many times. Now and then it lets everything be answered and checks; the larger the database,
+// the more rarely.
+func (o *ordeal) run(rounds int) {
+	for _, s := range o.servers {
+		s.start()
+	}
+	began := time.Now()
+	for done := 0; done < rounds && !o.Failed(); {
+		n := min(rounds-done, max(3, done/2))
+		o.stretch(n)
+		done += n
+		o.check()
+		o.Logf("%s: %s", time.Since(began).Round(time.Second), o)
+	}
+	for _, s := range o.servers {
+		if err := s.end(); err != nil {
+			o.Errorf("ending a server at last: %v", err)
+		}
+	}
+	if hits := o.hits(); !o.Failed() && 2*hits < rounds-o.early {
+		o.Errorf("only %d of %d kills hit requests being worked on: that proves little", hits, rounds)
+	}
+}
+
+func (o *ordeal) hits() (n int) {
+	for i := range o.hit {
+		if o.hit[i].Load() {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *ordeal) String() string {
+	return fmt.Sprintf("seed %d: %d kills, %d with requests in flight, %d while starting; %d claims acknowledged; %d were left without an answer, of which %d were recorded; %d checks",
+		o.seed, o.kills.Load(), o.hits(), o.early, o.acknowledged.Load(), o.unanswered.Load(), o.found.Load(), o.checks)
+}
+
+// stretch has partners report while n kills happen, and then until all of it is answered.
+func (o *ordeal) stretch(n int) {
+	calm := make(chan struct{})
+	var working sync.WaitGroup
+	for _, p := range o.partners {
+		working.Go(func() { p.work(calm, true) })
+	}
+	for range n {
+		if o.Failed() {
+			break
+		}
+		o.kill()
+	}
+	close(calm)
+	finished := make(chan struct{})
+	go func() {
+		working.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(3 * time.Minute):
+		o.Fatalf("three minutes after the last kill some claims have no answer; the server says:\n%s", o.servers[0].said())
+	}
+}
+
+// kill ends somebody at a random moment, without warning, and starts them again.
+func (o *ordeal) kill() {
+	if o.random.IntN(6) > 0 || o.cluster != nil {
+		for _, s := range o.servers {
+			if err := s.ready(); err != nil {
+				o.Errorf("starting a server: %v", err)
+				return
+			}
+		}
+	}
+	time.Sleep(time.Duration(20+o.random.IntN(500)) * time.Millisecond)
+	victims, cluster := o.victims()
+	o.kills.Add(1)
+	for _, s := range victims {
+		if !s.kill() {
+			o.early++
+		}
+	}
+	if cluster != nil {
+		cluster.kill(o.T)
+	}
+	time.Sleep(time.Duration(o.random.IntN(100)) * time.Millisecond)
+	if cluster != nil {
+		cluster.again(o.T)
+	}
+	for _, s := range victims {
+		s.start()
+	}
+}
+
+// victims picks who dies: the server; either or both of two; or the database, now and then with the server.
+func (o *ordeal) victims() ([]*server, *cluster) {
+	all := o.random.IntN(4) == 0
+	switch {
+	case o.cluster != nil && !all:
+		return nil, o.cluster
+	case len(o.servers) > 1 && !all:
+		i := o.random.IntN(len(o.servers))
+		return o.servers[i : i+1], nil
+	}
+	return o.servers, o.cluster
+}
+
+// terminate tells the server to end at a random moment while partners report. They do not send again.
+func (o *ordeal) terminate() {
+	s := o.servers[0]
+	s.start()
+	if err := s.ready(); err != nil {
+		o.Fatal(err)
+	}
+	gone := make(chan struct{})
+	var working sync.WaitGroup
+	for _, p := range o.partners {
+		working.Go(func() { p.work(gone, false) })
+	}
+	time.Sleep(time.Duration(200+o.random.IntN(300)) * time.Millisecond)
+	if err := s.end(); err != nil {
+		o.Errorf("the server ended with: %v\n%s", err, s.said())
+	}
+	close(gone)
+	working.Wait()
+}
