@@ -115,6 +115,8 @@ func name(v document.Value) string {
 	switch {
 	case ok && len(s) > claim.MaxName:
 		v.Errorf("this is longer than %d bytes", claim.MaxName)
+	case strings.ContainsFunc(s, control):
+		v.Errorf("this holds a control character")
 	case strings.ContainsAny(s, "{}"):
 		v.Errorf("this is the same for every row and names no column")
 	}
@@ -191,8 +193,8 @@ func (m *Map) readQuantities(v document.Value) {
 	}
 	for _, e := range v.Entries() {
 		switch {
-		case e.Name == "" || len(e.Name) > claim.MaxName:
-			e.Key.Errorf("a quantity's name has 1 to %d bytes", claim.MaxName)
+		case e.Name == "" || len(e.Name) > claim.MaxName || strings.ContainsFunc(e.Name, control):
+			e.Key.Errorf("a quantity's name is plain text of 1 to %d bytes", claim.MaxName)
 		case len(m.quantities) == claim.MaxQuantities:
 			e.Key.Errorf("a claim has at most %d quantities", claim.MaxQuantities)
 		default:

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tanpu/tanpu/rules/claim"
 )
@@ -43,7 +44,7 @@ func (r *reader) claim(row []string) (member string, c claim.Claim, wrong *RowEr
 		Partner:  r.partner,
 		ID:       t.need("id", r.id, claim.MaxID),
 		Scenario: r.scenario,
-		Evidence: t.need("evidence", r.evidence, claim.MaxName),
+		Evidence: t.fill("evidence", r.evidence, claim.MaxName),
 		Region:   t.fill("region", r.region, claim.MaxName),
 		Act:      t.fill("act", r.act, claim.MaxID),
 		Object:   t.fill("object", r.object, claim.MaxID),
@@ -96,7 +97,10 @@ func (t *texts) fill(key string, tp template, most int) string {
 	return ""
 }
 
-func control(r rune) bool { return r < ' ' || 0x7f <= r && r < 0xa0 }
+// control reports what CloudEvents forbids in a text: control characters and noncharacters.
+func control(r rune) bool {
+	return unicode.IsControl(r) || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef
+}
 
 // times returns a claim's start and end, moved by the map's shift.
 func (r *reader) times(row []string) (start, end claim.Micros, wrong *RowError) {
