@@ -85,14 +85,13 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 		return 0, fmt.Errorf("opening accounts: %w", err)
 	}
 	first := last - int64(n) + 1
-	accounts := &bulk{table: "account", columns: "account bigint, opened bigint", n: n,
-		row: func(i int) []any { return []any{first + int64(i), tx.Now} }}
-	keys := &bulk{table: "account_key", columns: "account bigint, key bytea", n: n,
-		row: func(i int) []any {
-			key := make([]byte, 32)
-			rand.Read(key)
-			return []any{first + int64(i), key}
-		}}
+	numbers, opened, secrets := make([]int64, n), make([]int64, n), make([][]byte, n)
+	for i := range n {
+		numbers[i], opened[i], secrets[i] = first+int64(i), tx.Now, make([]byte, 32)
+		rand.Read(secrets[i])
+	}
+	accounts := &bulk{table: "account", columns: "account bigint, opened bigint", args: []any{numbers, opened}}
+	keys := &bulk{table: "account_key", columns: "account bigint, key bytea", args: []any{numbers, secrets}}
 	return first, tx.bulk(ctx, accounts, keys)
 }
 
@@ -113,10 +112,15 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	}
 	return tx.bulk(ctx, &bulk{
 		table: "link", columns: "sub text, account bigint, programme text, partner text, scenarios text, purposes text, since bigint, granted bigint",
-		n: len(links),
-		row: func(i int) []any {
-			l := &links[i]
-			return []any{l.Sub, l.Account, l.Programme, l.Partner, strings.Join(l.Scenarios, " "), strings.Join(l.Purposes, " "), l.Since, tx.Now}
+		args: []any{
+			column(links, func(l *claim.Link) string { return l.Sub }),
+			column(links, func(l *claim.Link) int64 { return l.Account }),
+			column(links, func(l *claim.Link) string { return l.Programme }),
+			column(links, func(l *claim.Link) string { return l.Partner }),
+			column(links, func(l *claim.Link) string { return strings.Join(l.Scenarios, " ") }),
+			column(links, func(l *claim.Link) string { return strings.Join(l.Purposes, " ") }),
+			column(links, func(l *claim.Link) int64 { return l.Since }),
+			column(links, func(*claim.Link) int64 { return tx.Now }),
 		},
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/quantity"
 )
 
 // claimColumns are the columns of a claim row, in the order in which the bulk writers give them.
@@ -45,10 +47,9 @@ func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 	if err := tx.writeClaims(ctx, b.Number, order); err != nil {
 		return fmt.Errorf("writing claims: %w", err)
 	}
-	writes := []*bulk{
-		balanceRows(postings), usageRows(b.Changed.Usage), slotRows(b.Changed.Slots), historyRows(b), totalRows(b.Totals),
-	}
-	if err := tx.bulk(ctx, writes...); err != nil {
+	fresh, more := usageRows(b.Changed.Usage)
+	err = tx.bulk(ctx, balanceRows(postings), fresh, more, slotRows(b.Changed.Slots), historyRows(b.Changed.Kept), totalRows(b.Totals))
+	if err != nil {
 		return fmt.Errorf("writing what follows from the claims: %w", err)
 	}
 	return tx.writeRecord(ctx, conn, b)
@@ -85,16 +86,16 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 	if tx.db.engine == postgres {
 		return tx.postgres(func(c *pgx.Conn) error { return copyClaims(ctx, c, tx.Part, batch, rows) })
 	}
-	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(i int) []any {
+	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(args []any, i int) []any {
 		r := rows[i]
 		c, v := r.Claim, &r.Verdict
-		return []any{tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, c.Partner, c.ID, c.Sub, r.Programme, c.Scenario,
-			r.Body, v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points}
+		return append(args, tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, c.Partner, c.ID, c.Sub, r.Programme, c.Scenario,
+			r.Body, v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points)
 	})
 }
 
 // insert writes rows of width columns in statements of many rows each.
-func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(i int) []any) error {
+func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(args []any, i int) []any) error {
 	for from := 0; from < n; {
 		k := chunkOf(n - from)
 		statement, err := tx.desk.prepared(ctx, head+values(k, width)+tail)
@@ -103,7 +104,7 @@ func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row f
 		}
 		args := make([]any, 0, k*width)
 		for i := range k {
-			args = append(args, row(from+i)...)
+			args = row(args, from+i)
 		}
 		if _, err := statement.ExecContext(ctx, args...); err != nil {
 			return err
@@ -173,19 +174,20 @@ type bulk struct {
 	table    string
 	columns  string // and their PostgreSQL types, without part, which comes first
 	conflict string // "" where there can be none
-	n        int
-	row      func(i int) []any
+	args     []any  // the rows, a slice a column
 }
 
 func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
-	writes = slices.DeleteFunc(writes, func(w *bulk) bool { return w.n == 0 })
+	writes = slices.DeleteFunc(writes, func(w *bulk) bool { return length(w.args) == 0 })
 	if tx.db.engine == postgres {
 		return tx.postgres(func(c *pgx.Conn) error { return bulkPostgres(ctx, c, tx.Part, writes) })
 	}
 	for _, w := range writes {
 		names := names(w.columns)
 		head := "INSERT INTO " + w.table + " (part, " + strings.Join(names, ", ") + ") VALUES "
-		err := tx.insert(ctx, head, w.conflict, len(names)+1, w.n, func(i int) []any { return append([]any{tx.Part}, w.row(i)...) })
+		err := tx.insert(ctx, head, w.conflict, len(names)+1, length(w.args), func(args []any, i int) []any {
+			return appendRow(append(args, tx.Part), w.args, i)
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.table, err)
 		}
@@ -199,10 +201,8 @@ func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) er
 	}
 	var batch pgx.Batch
 	for _, w := range writes {
-		keys := lookup{keys: w.columns, n: w.n, key: w.row}
-		unnest, arrays := keys.arrays()
-		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest+w.conflict,
-			append([]any{part}, arrays...)...)
+		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest(w.columns)+w.conflict,
+			append([]any{part}, w.args...)...)
 	}
 	return c.SendBatch(ctx, &batch).Close()
 }
@@ -211,26 +211,33 @@ func balanceRows(postings []ledger.Posting) *bulk {
 	return &bulk{
 		table: "balance", columns: "holder bigint, asset text, amount bigint",
 		conflict: " ON CONFLICT (part, holder, asset) DO UPDATE SET amount = balance.amount + excluded.amount",
-		n:        len(postings),
-		row: func(i int) []any {
-			return []any{int64(postings[i].Holder), string(postings[i].Asset), postings[i].Amount}
+		args: []any{
+			column(postings, func(p *ledger.Posting) int64 { return int64(p.Holder) }),
+			column(postings, func(p *ledger.Posting) string { return string(p.Asset) }),
+			column(postings, func(p *ledger.Posting) int64 { return p.Amount }),
 		},
 	}
 }
 
-func usageRows(changed map[claim.Period]claim.Usage) *bulk {
+// usageRows writes the usage of periods that have no row yet apart from those that have, because looking
+// for a conflict costs as much as the row.
+func usageRows(changed map[claim.Period]claim.Usage) (fresh, more *bulk) {
 	keys := sorted(changed, func(a, b claim.Period) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), strings.Compare(a.Method, b.Method), strings.Compare(a.Name, b.Name))
 	})
-	return &bulk{
-		table: "usage", columns: "account bigint, method text, period text, used text",
-		conflict: " ON CONFLICT (part, account, method, period) DO UPDATE SET used = excluded.used",
-		n:        len(keys),
-		row: func(i int) []any {
-			k := &keys[i]
-			return []any{k.Account, k.Method, k.Name, changed[*k].String()}
-		},
+	of := func(stored bool, conflict string) *bulk {
+		some := slices.DeleteFunc(slices.Clone(keys), func(k claim.Period) bool { return changed[k].Stored != stored })
+		return &bulk{
+			table: "usage", columns: "account bigint, method text, period text, used text", conflict: conflict,
+			args: []any{
+				column(some, func(k *claim.Period) int64 { return k.Account }),
+				column(some, func(k *claim.Period) string { return k.Method }),
+				column(some, func(k *claim.Period) string { return k.Name }),
+				column(some, func(k *claim.Period) string { return changed[*k].String() }),
+			},
+		}
 	}
+	return of(false, ""), of(true, " ON CONFLICT (part, account, method, period) DO UPDATE SET used = excluded.used")
 }
 
 func slotRows(changed map[claim.Slot]claim.Counted) *bulk {
@@ -240,25 +247,31 @@ func slotRows(changed map[claim.Slot]claim.Counted) *bulk {
 	return &bulk{
 		table: "slot", columns: "account bigint, grp text, key text, greatest bigint, included bigint, partner text",
 		conflict: " ON CONFLICT (part, account, grp, key) DO UPDATE SET greatest = excluded.greatest, included = excluded.included, partner = excluded.partner",
-		n:        len(keys),
-		row: func(i int) []any {
-			k, c := &keys[i], changed[keys[i]]
-			return []any{k.Account, k.Group, k.Key, c.Greatest, c.Included, c.By}
+		args: []any{
+			column(keys, func(k *claim.Slot) int64 { return k.Account }),
+			column(keys, func(k *claim.Slot) string { return k.Group }),
+			column(keys, func(k *claim.Slot) string { return k.Key }),
+			column(keys, func(k *claim.Slot) int64 { return changed[*k].Greatest }),
+			column(keys, func(k *claim.Slot) int64 { return changed[*k].Included }),
+			column(keys, func(k *claim.Slot) string { return changed[*k].By }),
 		},
 	}
 }
 
-func historyRows(b *claim.Batch) *bulk {
-	keys := sorted(b.Changed.Kept, func(x, y claim.Kept) int {
+func historyRows(kept map[claim.Kept]quantity.Rat) *bulk {
+	keys := sorted(kept, func(x, y claim.Kept) int {
 		return cmp.Or(cmp.Compare(x.Account, y.Account), strings.Compare(x.Method, y.Method), strings.Compare(x.Input, y.Input),
 			strings.Compare(x.Object, y.Object), strings.Compare(x.Period, y.Period))
 	})
 	return &bulk{
 		table: "history", columns: "account bigint, method text, input text, object text, period text, value text",
-		n: len(keys),
-		row: func(i int) []any {
-			k := &keys[i]
-			return []any{k.Account, k.Method, k.Input, k.Object, k.Period, b.Changed.Kept[*k].String()}
+		args: []any{
+			column(keys, func(k *claim.Kept) int64 { return k.Account }),
+			column(keys, func(k *claim.Kept) string { return k.Method }),
+			column(keys, func(k *claim.Kept) string { return k.Input }),
+			column(keys, func(k *claim.Kept) string { return k.Object }),
+			column(keys, func(k *claim.Kept) string { return k.Period }),
+			column(keys, func(k *claim.Kept) string { return kept[*k].String() }),
 		},
 	}
 }
@@ -268,20 +281,20 @@ func totalRows(totals []claim.Total) *bulk {
 		table: "day_total", columns: "programme text, day text, method text, vintage text, reason text, claims bigint, mg bigint, points bigint",
 		conflict: " ON CONFLICT (part, programme, day, method, vintage, reason) DO UPDATE SET claims = day_total.claims + excluded.claims, " +
 			"mg = day_total.mg + excluded.mg, points = day_total.points + excluded.points",
-		n: len(totals),
-		row: func(i int) []any {
-			t := &totals[i]
-			return []any{t.Programme, t.Day, t.Method, t.Vintage, string(t.Reason), t.Claims, t.Milligrams, t.Points}
+		args: []any{
+			column(totals, func(t *claim.Total) string { return t.Programme }),
+			column(totals, func(t *claim.Total) string { return t.Day }),
+			column(totals, func(t *claim.Total) string { return t.Method }),
+			column(totals, func(t *claim.Total) string { return t.Vintage }),
+			column(totals, func(t *claim.Total) string { return string(t.Reason) }),
+			column(totals, func(t *claim.Total) int64 { return t.Claims }),
+			column(totals, func(t *claim.Total) int64 { return t.Milligrams }),
+			column(totals, func(t *claim.Total) int64 { return t.Points }),
 		},
 	}
 }
 
 // sorted lists a map's keys as their table is clustered.
-func sorted[K comparable, V any](m map[K]V, less func(a, b K) int) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, less)
-	return keys
+func sorted[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), compare)
 }

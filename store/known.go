@@ -23,9 +23,36 @@ type lookup struct {
 	keys string   // columns of u and their PostgreSQL types: "account bigint, id text"
 	cols string   // what is read
 	from []source // tables, each looked into for what the ones before it gave
-	n    int
-	key  func(i int) []any // the columns of key i
+	args []any    // the keys, a slice a column: []int64, []string or [][]byte
 	row  func(scan func(...any) error) error
+}
+
+func (l *lookup) n() int { return length(l.args) }
+
+// length is how many rows columns have.
+func length(columns []any) int {
+	switch c := columns[0].(type) {
+	case []int64:
+		return len(c)
+	case []string:
+		return len(c)
+	}
+	panic("store: a first column that is neither []int64 nor []string")
+}
+
+// appendRow appends row i of columns to a statement's arguments.
+func appendRow(args, columns []any, i int) []any {
+	for _, column := range columns {
+		switch c := column.(type) {
+		case []int64:
+			args = append(args, c[i])
+		case []string:
+			args = append(args, c[i])
+		case [][]byte:
+			args = append(args, c[i])
+		}
+	}
+	return args
 }
 
 // A source is a table and the condition that finds its rows by an index; $1 is the partition.
@@ -50,7 +77,7 @@ func (l *lookup) query(e engine) string {
 
 // look carries out lookups. PostgreSQL gets them as one pipeline.
 func (tx *Tx) look(ctx context.Context, lookups ...*lookup) error {
-	lookups = slices.DeleteFunc(lookups, func(l *lookup) bool { return l.n == 0 })
+	lookups = slices.DeleteFunc(lookups, func(l *lookup) bool { return l.n() == 0 })
 	if len(lookups) == 0 {
 		return nil
 	}
@@ -68,8 +95,7 @@ func (tx *Tx) look(ctx context.Context, lookups ...*lookup) error {
 func lookPostgres(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup) error {
 	var batch pgx.Batch
 	for _, l := range lookups {
-		unnest, arrays := l.arrays()
-		batch.Queue("WITH u AS (SELECT * FROM "+unnest+") "+l.query(postgres), append([]any{part}, arrays...)...)
+		batch.Queue("WITH u AS (SELECT * FROM "+unnest(l.keys)+") "+l.query(postgres), append([]any{part}, l.args...)...)
 	}
 	results := c.SendBatch(ctx, &batch)
 	defer results.Close()
@@ -91,36 +117,14 @@ func lookPostgres(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup)
 	return results.Close()
 }
 
-// arrays turns the keys into one array a column, and names them: unnest($2::bigint[], …) AS k(account, …).
-func (l *lookup) arrays() (unnest string, arrays []any) {
-	columns := strings.Split(l.keys, ", ")
-	var names, types []string
-	for i, column := range columns {
-		name, kind, _ := strings.Cut(column, " ")
-		names = append(names, name)
+// unnest names arrays as rows: unnest($2::bigint[], …) AS k(account, …).
+func unnest(columns string) string {
+	var types []string
+	for i, column := range strings.Split(columns, ", ") {
+		_, kind, _ := strings.Cut(column, " ")
 		types = append(types, fmt.Sprintf("$%d::%s[]", i+2, kind))
-		switch kind {
-		case "text":
-			arrays = append(arrays, make([]string, l.n))
-		case "bytea":
-			arrays = append(arrays, make([][]byte, l.n))
-		default:
-			arrays = append(arrays, make([]int64, l.n))
-		}
 	}
-	for i := range l.n {
-		for c, v := range l.key(i) {
-			switch array := arrays[c].(type) {
-			case []string:
-				array[i] = v.(string)
-			case [][]byte:
-				array[i] = v.([]byte)
-			case []int64:
-				array[i] = v.(int64)
-			}
-		}
-	}
-	return "unnest(" + strings.Join(types, ", ") + ") AS k(" + strings.Join(names, ", ") + ")", arrays
+	return "unnest(" + strings.Join(types, ", ") + ") AS k(" + strings.Join(names(columns), ", ") + ")"
 }
 
 // chunk is how many keys or rows one SQLite statement takes: few enough to stay under its limit of
@@ -132,8 +136,8 @@ func (tx *Tx) lookSQLite(ctx context.Context, l *lookup) error {
 	// Numbered parameters are looked up by name, which takes as long as there are parameters: so here
 	// they go without, and the partition, which queries name more than once, has a table of its own.
 	query := strings.ReplaceAll(l.query(sqlite), "$1", "(SELECT part FROM p)")
-	for from := 0; from < l.n; {
-		n := chunkOf(l.n - from)
+	for from, all := 0, l.n(); from < all; {
+		n := chunkOf(all - from)
 		statement, err := tx.desk.prepared(ctx, "WITH p(part) AS (VALUES (?)), u("+strings.Join(names, ", ")+") AS (VALUES "+values(n, len(names))+") "+query)
 		if err != nil {
 			return err
@@ -141,7 +145,7 @@ func (tx *Tx) lookSQLite(ctx context.Context, l *lookup) error {
 		args := make([]any, 1, 1+n*len(names))
 		args[0] = tx.Part
 		for i := range n {
-			args = append(args, l.key(from+i)...)
+			args = appendRow(args, l.args, from+i)
 		}
 		if err := scanAll(ctx, statement, args, l.row); err != nil {
 			return err
@@ -189,6 +193,15 @@ func names(columns string) []string {
 	return list
 }
 
+// column takes one field of each element.
+func column[E, F any](list []E, field func(*E) F) []F {
+	out := make([]F, len(list))
+	for i := range list {
+		out[i] = field(&list[i])
+	}
+	return out
+}
+
 // Links finds the links of these subs, and if asked the objects that are registered to their accounts.
 func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[string]*claim.Link, error) {
 	links := make(map[string]*claim.Link, len(subs))
@@ -199,8 +212,7 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 			{table: "link", alias: "l", on: "l.part = $1 AND l.sub = u.sub"},
 			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = l.account"},
 		},
-		n:   len(subs),
-		key: func(i int) []any { return []any{subs[i]} },
+		args: []any{subs},
 		row: func(scan func(...any) error) error {
 			var l claim.Link
 			var key []byte
@@ -234,8 +246,7 @@ func (tx *Tx) objects(ctx context.Context, links map[string]*claim.Link) error {
 		keys: "account bigint",
 		cols: "o.account, o.object, o.at",
 		from: []source{{table: "account_object", alias: "o", on: `o.part = $1 AND o.account = u.account`}},
-		n:    len(accounts),
-		key:  func(i int) []any { return []any{accounts[i]} },
+		args: []any{accounts},
 		row: func(scan func(...any) error) error {
 			var account int64
 			var object string
@@ -271,8 +282,11 @@ func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *looku
 		keys: "account bigint, partner text, id text",
 		cols: `c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands, c.mg, c.points, c.part, c.batch, c.ord`,
 		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`}},
-		n:    len(keys),
-		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Partner, keys[i].ID} },
+		args: []any{
+			column(keys, func(k *claim.Identity) int64 { return k.Account }),
+			column(keys, func(k *claim.Identity) string { return k.Partner }),
+			column(keys, func(k *claim.Identity) string { return k.ID }),
+		},
 		row: func(scan func(...any) error) error {
 			var id claim.Identity
 			var r claim.Recorded
@@ -311,8 +325,12 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 		keys: "account bigint, grp text, lo bigint, hi bigint",
 		cols: `c.account, c.grp, c.start, c.finish, c.partner`,
 		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`}},
-		n:    len(merged),
-		key:  func(i int) []any { r := &merged[i]; return []any{r.Account, r.Group, r.From, r.To} },
+		args: []any{
+			column(merged, func(r *claim.Near) int64 { return r.Account }),
+			column(merged, func(r *claim.Near) string { return r.Group }),
+			column(merged, func(r *claim.Near) int64 { return r.From }),
+			column(merged, func(r *claim.Near) int64 { return r.To }),
+		},
 		row: func(scan func(...any) error) error {
 			var l claim.Line
 			var s claim.Span
@@ -328,8 +346,11 @@ func slots(keys []claim.Slot, found map[claim.Slot]claim.Counted) *lookup {
 		keys: "account bigint, grp text, key text",
 		cols: `s.account, s.grp, s.key, s.greatest, s.included, s.partner`,
 		from: []source{{table: "slot", alias: "s", on: `s.part = $1 AND s.account = u.account AND s.grp = u.grp AND s.key = u.key`}},
-		n:    len(keys),
-		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Group, keys[i].Key} },
+		args: []any{
+			column(keys, func(k *claim.Slot) int64 { return k.Account }),
+			column(keys, func(k *claim.Slot) string { return k.Group }),
+			column(keys, func(k *claim.Slot) string { return k.Key }),
+		},
 		row: func(scan func(...any) error) error {
 			var k claim.Slot
 			var c claim.Counted
@@ -345,8 +366,11 @@ func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
 		keys: "account bigint, method text, period text",
 		cols: `t.account, t.method, t.period, t.used`,
 		from: []source{{table: "usage", alias: "t", on: `t.part = $1 AND t.account = u.account AND t.method = u.method AND t.period = u.period`}},
-		n:    len(keys),
-		key:  func(i int) []any { return []any{keys[i].Account, keys[i].Method, keys[i].Name} },
+		args: []any{
+			column(keys, func(k *claim.Period) int64 { return k.Account }),
+			column(keys, func(k *claim.Period) string { return k.Method }),
+			column(keys, func(k *claim.Period) string { return k.Name }),
+		},
 		row: func(scan func(...any) error) error {
 			var k claim.Period
 			var text string
@@ -357,6 +381,7 @@ func usage(keys []claim.Period, found map[claim.Period]claim.Usage) *lookup {
 			if !ok {
 				return fmt.Errorf("usage of account %d in %s cannot be read: %q", k.Account, k.Name, text)
 			}
+			used.Stored = true
 			found[k] = used
 			return nil
 		},
@@ -368,10 +393,12 @@ func kept(keys []claim.Kept, found map[claim.Kept]quantity.Rat) *lookup {
 		keys: "account bigint, method text, input text, object text, period text",
 		cols: `h.account, h.method, h.input, h.object, h.period, h.value`,
 		from: []source{{table: "history", alias: "h", on: `h.part = $1 AND h.account = u.account AND h.method = u.method AND h.input = u.input AND h.object = u.object AND h.period = u.period`}},
-		n:    len(keys),
-		key: func(i int) []any {
-			k := &keys[i]
-			return []any{k.Account, k.Method, k.Input, k.Object, k.Period}
+		args: []any{
+			column(keys, func(k *claim.Kept) int64 { return k.Account }),
+			column(keys, func(k *claim.Kept) string { return k.Method }),
+			column(keys, func(k *claim.Kept) string { return k.Input }),
+			column(keys, func(k *claim.Kept) string { return k.Object }),
+			column(keys, func(k *claim.Kept) string { return k.Period }),
 		},
 		row: func(scan func(...any) error) error {
 			var k claim.Kept
@@ -391,8 +418,10 @@ func nets(keys []ledger.Key, found map[ledger.Key]int64) *lookup {
 		keys: "holder bigint, asset text",
 		cols: `b.holder, b.asset, b.amount`,
 		from: []source{{table: "balance", alias: "b", on: `b.part = $1 AND b.holder = u.holder AND b.asset = u.asset`}},
-		n:    len(keys),
-		key:  func(i int) []any { return []any{int64(keys[i].Holder), string(keys[i].Asset)} },
+		args: []any{
+			column(keys, func(k *ledger.Key) int64 { return int64(k.Holder) }),
+			column(keys, func(k *ledger.Key) string { return string(k.Asset) }),
+		},
 		row: func(scan func(...any) error) error {
 			var k ledger.Key
 			var n int64

@@ -93,7 +93,7 @@ func (w *weighing) adds(c *methodology.Cap) quantity.Rat {
 func (w *weighing) use(o *Outcome) {
 	for _, p := range w.periods {
 		before := w.known.Usage[p]
-		after := Usage{Claims: before.Claims + 1, Amounts: slices.Clone(before.Amounts)}
+		after := Usage{Stored: before.Stored, Claims: before.Claims + 1, Amounts: slices.Clone(before.Amounts)}
 		for _, c := range w.counting(p.Name) {
 			after.add(c.Of, w.adds(c))
 		}

@@ -34,7 +34,8 @@ type matter struct {
 	link      *Link // nil when the sub is not known, or not this partner's
 	programme *rulebook.Programme
 	method    *methodology.Methodology
-	group     methodology.Group
+	group     *methodology.Group // of kind "" where the methodology has none
+	periods   []Period           // in which its caps count
 	inputs    methodology.Inputs
 	refused   reason.Code // the first reason that lies in the claim itself; OK when there is none
 	operands  reason.Operands
@@ -100,13 +101,13 @@ func (s *Session) offered(m *matter) (reason.Code, reason.Operands) {
 	if m.method == nil {
 		return reason.UnknownMethodology, reason.Operands{Field: scenario.Methodology, Got: instant(c.Start), From: s.Book.Next(scenario.Methodology, c.Start)}
 	}
-	m.group = s.Book.Groups[m.method.Group]
+	m.group = s.Book.Group(m.method.Group)
 	return reason.OK, reason.Operands{}
 }
 
 // timed judges the claim's times: bad-time, in-future, too-late.
 func (s *Session) timed(m *matter) (reason.Code, reason.Operands) {
-	c, g := m.claim, &m.group
+	c, g := m.claim, m.group
 	switch {
 	case c.End < c.Start:
 		return reason.BadTime, reason.Operands{Field: "end", Got: instant(c.End), Want: instant(c.Start)}
@@ -189,9 +190,8 @@ func (d *Docket) need(m *matter) {
 	if slot, ok := d.slot(m); ok {
 		d.Needs.Slots = append(d.Needs.Slots, slot)
 	}
-	for _, p := range m.periods() {
-		d.Needs.Usage = append(d.Needs.Usage, p)
-	}
+	m.periods = m.capped()
+	d.Needs.Usage = append(d.Needs.Usage, m.periods...)
 	for _, k := range m.method.NeedsHistory(m.claim.Start) {
 		d.Needs.Kept = append(d.Needs.Kept, m.kept(k.Input, k.Period))
 	}
@@ -247,9 +247,12 @@ func (m *matter) local(period string) string {
 	return m.method.LocalYear(m.claim.Start)
 }
 
-// periods lists the periods in which the methodology's caps count.
-func (m *matter) periods() []Period {
-	var out []Period
+// capped lists the periods in which the methodology's caps count.
+func (m *matter) capped() []Period {
+	if len(m.method.Caps) == 0 {
+		return nil
+	}
+	out := make([]Period, 0, 1)
 	for _, c := range m.method.Caps {
 		p := Period{m.link.Account, m.method.ID, m.local(c.Per)}
 		if !slices.Contains(out, p) {

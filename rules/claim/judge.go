@@ -46,25 +46,51 @@ func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
 		Counts:   Counts{},
 		Changed:  NewKnown(),
 	}
+	fresh := make(map[Identity]int, len(d.cases)) // places in o.Rows
 	for i := range d.cases {
 		m := &d.cases[i]
-		row := d.judge(m, known, o)
+		place := len(o.Rows)
+		o.Rows = append(o.Rows, Row{Claim: m.claim, Body: m.body, Method: m.method})
+		row := &o.Rows[place]
+		if !again(m, known, fresh, o) {
+			d.judge(m, row, known, o)
+		}
 		if !row.Verdict.Reason.Recorded() {
 			o.Counts[Count{m.programmeID(), row.Verdict.Reason}]++
 			o.Verdicts[i] = row.Verdict
+			o.Rows = o.Rows[:place]
 			continue
 		}
-		row.Verdict.Ref = Ref{Part: part, Batch: number, Ord: len(o.Rows)}
-		d.post(&row, m, o)
-		known.Same[m.identity()] = recorded(&row)
+		row.Verdict.Ref = Ref{Part: part, Batch: number, Ord: place}
+		d.post(row, m, o)
+		fresh[m.identity()] = place
 		o.Verdicts[i] = row.Verdict
-		o.Rows = append(o.Rows, row)
 	}
 	return o
 }
 
-func recorded(r *Row) Recorded {
-	return Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: r.Body, Verdict: r.Verdict}
+// again finds whether the claim's identity has its verdict already, from before or in this batch, and
+// puts into the last row what is to be said then: the first verdict, or id-reused.
+func again(m *matter, known *Known, fresh map[Identity]int, o *Outcome) bool {
+	if m.link == nil {
+		return false
+	}
+	first, ok := known.Same[m.identity()]
+	if place, here := fresh[m.identity()]; here {
+		r := &o.Rows[place]
+		first, ok = Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: r.Body, Verdict: r.Verdict}, true
+	}
+	if !ok {
+		return false
+	}
+	v := &o.Rows[len(o.Rows)-1].Verdict
+	if !first.is(m) {
+		v.Reason = reason.IDReused
+		return true
+	}
+	*v = first.Verdict
+	v.First, v.Reason = v.Reason, reason.Replay
+	return true
 }
 
 func (m *matter) programmeID() string {
@@ -75,13 +101,8 @@ func (m *matter) programmeID() string {
 }
 
 // judge finds the verdict of one claim and, if it counts, notes what that takes up.
-func (d *Docket) judge(m *matter, known *Known, o *Outcome) Row {
-	row := Row{Claim: m.claim, Body: m.body, Method: m.method}
+func (d *Docket) judge(m *matter, row *Row, known *Known, o *Outcome) {
 	if m.link != nil {
-		if first, ok := known.Same[m.identity()]; ok {
-			row.Verdict = again(m, first)
-			return row
-		}
 		row.Account, row.Key, row.Programme = m.link.Account, m.link.Key, m.link.Programme
 	}
 	if m.method != nil {
@@ -89,23 +110,13 @@ func (d *Docket) judge(m *matter, known *Known, o *Outcome) Row {
 	}
 	if m.refused != reason.OK {
 		row.Verdict.Reason, row.Verdict.Operands = m.refused, m.operands
-		return row
+		return
 	}
 	if code, operands := d.taken(m, known); code != reason.OK {
 		row.Verdict.Reason, row.Verdict.Operands = code, operands
-		return row
+		return
 	}
-	return d.weigh(m, row, known, o)
-}
-
-// again is the verdict on a claim whose identity is known: the first verdict, or id-reused.
-func again(m *matter, first Recorded) Verdict {
-	if !first.is(m) {
-		return Verdict{Reason: reason.IDReused}
-	}
-	v := first.Verdict
-	v.First, v.Reason = v.Reason, reason.Replay
-	return v
+	d.weigh(m, row, known, o)
 }
 
 // taken looks whether the act was already counted.
@@ -150,12 +161,12 @@ func Clash(a, b Span, tolerance time.Duration) bool {
 }
 
 // weigh computes what the claim is worth, holds it against the caps, and credits it.
-func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
+func (d *Docket) weigh(m *matter, row *Row, known *Known, o *Outcome) {
 	given := m.given(known)
-	w := weighing{matter: m, known: known, inputs: m.inputs, periods: m.periods()}
+	w := weighing{matter: m, known: known, inputs: m.inputs, periods: m.periods}
 	if capped, limit := w.hold(false); capped {
 		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
-		return row
+		return
 	}
 	q, code, operands := w.quantify(&given)
 	if code == reason.OK {
@@ -163,7 +174,7 @@ func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
 	}
 	if capped, limit := w.hold(true); capped {
 		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
-		return row
+		return
 	}
 	if code == reason.OK && (w.value > MaxMilligrams || w.value < -MaxMilligrams) {
 		code, operands = reason.CannotCompute, reason.Operands{Rule: "reduction", Limit: "10000 tCO2e"}
@@ -171,7 +182,7 @@ func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
 	row.Verdict.Reason, row.Verdict.Operands = code, operands
 	row.Used = append(q.Used, w.used()...)
 	if code.Kind() != reason.Accepted {
-		return row
+		return
 	}
 	if code == reason.OK {
 		row.Verdict.Operands, row.Verdict.Milligrams = w.trimmed, w.worth
@@ -180,7 +191,6 @@ func (d *Docket) weigh(m *matter, row Row, known *Known, o *Outcome) Row {
 	d.take(m, known, o)
 	w.use(o)
 	d.keep(m, known, o)
-	return row
 }
 
 // worth turns a result into what is to be credited for it, before caps: what it adds to its period's

@@ -101,6 +101,7 @@ type Period struct {
 type Usage struct {
 	Claims  int64
 	Amounts []Amount // in order of name: inputs in base units, "reduction" in milligrams
+	Stored  bool     // it has a row already
 }
 
 // An Amount is the sum of one capped input.

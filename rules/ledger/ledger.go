@@ -54,7 +54,9 @@ type Key struct {
 // An Entry collects postings. It can only move amounts from one holder to another,
 // so for each asset it sums to zero whatever is posted.
 type Entry struct {
-	amounts map[Key]int64
+	assets map[Asset]map[Holder]int64
+	last   Asset // most postings are of the asset that the one before was of
+	book   map[Holder]int64
 }
 
 // Move posts amount of the asset from one holder to another; a negative amount moves it back.
@@ -64,11 +66,26 @@ func (e *Entry) Move(from, to Holder, asset Asset, amount int64) {
 	if amount == 0 {
 		return
 	}
-	if e.amounts == nil {
-		e.amounts = map[Key]int64{}
+	book := e.of(asset)
+	book[from] = mustAdd(book[from], -amount)
+	book[to] = mustAdd(book[to], amount)
+}
+
+// of finds the amounts of an asset.
+func (e *Entry) of(asset Asset) map[Holder]int64 {
+	if e.book != nil && e.last == asset {
+		return e.book
 	}
-	e.amounts[Key{from, asset}] = mustAdd(e.amounts[Key{from, asset}], -amount)
-	e.amounts[Key{to, asset}] = mustAdd(e.amounts[Key{to, asset}], amount)
+	if e.assets == nil {
+		e.assets = map[Asset]map[Holder]int64{}
+	}
+	book := e.assets[asset]
+	if book == nil {
+		book = map[Holder]int64{}
+		e.assets[asset] = book
+	}
+	e.last, e.book = asset, book
+	return book
 }
 
 func mustAdd(a, b int64) int64 {
@@ -92,10 +109,12 @@ type Posting struct {
 
 // Postings lists what the entry adds to each balance, in order of holder and asset.
 func (e *Entry) Postings() []Posting {
-	out := make([]Posting, 0, len(e.amounts))
-	for k, n := range e.amounts {
-		if n != 0 {
-			out = append(out, Posting{k, n})
+	var out []Posting
+	for asset, book := range e.assets {
+		for holder, n := range book {
+			if n != 0 {
+				out = append(out, Posting{Key{holder, asset}, n})
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Posting) int {

@@ -21,6 +21,7 @@ type Rulebook struct {
 
 	methods   map[string][]*methodology.Methodology // by id, the latest from first
 	including map[methodology.Inclusion]methodology.Group
+	groups    map[string]*methodology.Group
 }
 
 // New binds documents together into a rulebook.
@@ -31,6 +32,10 @@ func New(number int64, groups map[string]methodology.Group, methods []*methodolo
 		Groups:     groups,
 		methods:    map[string][]*methodology.Methodology{},
 		including:  map[methodology.Inclusion]methodology.Group{},
+	}
+	b.groups = map[string]*methodology.Group{"": {}}
+	for name, g := range groups {
+		b.groups[name] = &g
 	}
 	for _, p := range programmes {
 		b.Programmes[p.ID] = p
@@ -91,6 +96,9 @@ func (b *Rulebook) Methods() []*methodology.Methodology {
 
 // Versions lists the versions of one methodology, the latest from first.
 func (b *Rulebook) Versions(id string) []*methodology.Methodology { return b.methods[id] }
+
+// Group finds a methodology's group; one that has none gets a group of no kind.
+func (b *Rulebook) Group(name string) *methodology.Group { return b.groups[name] }
 
 // Including finds the group whose total includes acts of this activity in this group.
 func (b *Rulebook) Including(group, activity string) (methodology.Group, bool) {
