@@ -136,6 +136,9 @@ func progressOn(f *os.File) func(importing.Progress) {
 
 // tell prints a summary for a person.
 func (o *importCommand) tell(w io.Writer, s importing.Summary) error {
+	if s.Resumed {
+		fmt.Fprintln(w, "went on where a run before this one was stopped; counting both:")
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "%s\t rows\n%s\t read, of %s members\n", thousands(s.Rows), thousands(s.Read), thousands(s.Members))
 	if s.Unread > 0 {

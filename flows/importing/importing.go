@@ -7,7 +7,7 @@
 // An import can be killed anywhere and run again. It then goes on after the last window of which it knows
 // the verdicts; what it had sent beyond is sent again, and intake answers that with the first verdicts. A
 // run after one that ended starts over, and every claim is a replay. Memory does not grow with the rows,
-// but with the members, some 150 bytes for each.
+// but with the members, some 200 bytes for each.
 package importing
 
 import (
