@@ -180,7 +180,7 @@ func (d *demo) tell(ctx context.Context, db *store.DB, book *rulebook.Rulebook, 
 	}
 	d.say("审计：由数据行重新推算 %s 条申报、%s 个批次，发现 %d 处问题，用时 %.1f 秒。",
 		"Audit: %s claims in %s batches derived again from the rows, %d findings, in %.1f s.",
-		thousands(int64(r.Claims)), thousands(int64(r.Batches)), len(r.Findings), r.Seconds)
+		thousands(r.Claims), thousands(r.Batches), len(r.Findings), r.Seconds)
 	return nil
 }
 
