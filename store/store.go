@@ -218,7 +218,7 @@ func connectPostgres(rawURL string) (*DB, error) {
 
 	// Deciding looks up single rows by key, whatever the planner thinks of tables it has not yet counted.
 	writing := config.Copy()
-	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "jit"} {
+	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_memoize", "jit"} {
 		writing.RuntimeParams[p] = "off"
 	}
 	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(db.takeRole))
