@@ -22,7 +22,7 @@ func run(t *testing.T, db *store.DB) *audit.Report {
 // What was taken in is clean, whatever became of it.
 func TestClean(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		w := live(t, url)
+		w := live(t, url, 25, 12)
 		r := run(t, w.db)
 		for _, f := range r.Findings {
 			t.Error(f)

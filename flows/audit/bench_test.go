@@ -20,7 +20,8 @@ func BenchmarkAudit(b *testing.B) {
 	}
 	for engine, url := range map[string]func(testing.TB) string{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
 		b.Run(engine, func(b *testing.B) {
-			w := newWorld(b, url(b), 16, claims/25)
+			w := newWorld(b, url(b), 16, 10)
+			w.crowd(claims / 25)
 			w.most = 2000
 			recorded := 0
 			for recorded < claims {

@@ -87,8 +87,18 @@ func newWorld(t testing.TB, url string, parts, members int) *world {
 }
 
 // join opens an account with links to all partners; some members keep title, some have no meter yet.
+// Members go round the partitions.
 func (w *world) join() {
+	w.t.Helper()
 	m := &member{subs: map[string]string{}, meter: fmt.Sprintf("meter-%d", len(w.members))}
+	m.id.Part = len(w.members) % w.db.Parts
+	err := w.db.Update(context.Background(), m.id.Part, w.now.UnixMicro(), func(tx *store.Tx) (err error) {
+		m.id.Number, err = tx.OpenAccounts(context.Background(), 1)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	purposes := claim.Purposes
 	if len(w.members)%5 == 4 {
 		purposes = []string{claim.Credit}
@@ -111,8 +121,23 @@ func (w *world) link(m *member, programme, partner string, purposes []string, ob
 	m.id, m.subs[partner] = granted.Account, granted.Sub
 }
 
+// crowd opens accounts for many members at once, each linked to one partner only.
+func (w *world) crowd(n int) {
+	w.t.Helper()
+	subs, err := link.Enrol(context.Background(), w.db, w.book, "city", "rides", n, w.now.AddDate(0, 0, -40))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, sub := range subs {
+		w.members = append(w.members, &member{subs: map[string]string{"rides": sub}})
+	}
+}
+
 func (w *world) claim(m *member, partner, scenario string, start time.Time, lasting time.Duration, quantities ...string) claim.Claim {
 	w.next++
+	if m.subs[partner] == "" {
+		partner = "rides"
+	}
 	c := claim.Claim{Partner: partner, ID: fmt.Sprint(w.next), Sub: m.subs[partner], Scenario: scenario, Evidence: "system",
 		Start: start.UnixMicro(), End: start.Add(lasting).UnixMicro()}
 	for i := 0; i < len(quantities); i += 2 {
@@ -259,10 +284,10 @@ func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 }
 
 // live builds a world and lets it live: consents end, meters are registered after they were read.
-func live(t testing.TB, url string) *world {
-	w := newWorld(t, url, 3, 25)
+func live(t testing.TB, url string, members, days int) *world {
+	w := newWorld(t, url, 3, members)
 	w.meters()
-	for day := range 12 {
+	for day := range days {
 		w.day()
 		switch day {
 		case 4:
