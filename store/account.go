@@ -95,13 +95,6 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 	return first, tx.bulk(ctx, accounts, keys)
 }
 
-// HasAccount reports whether the partition has this account.
-func (tx *Tx) HasAccount(ctx context.Context, n claim.Number) (bool, error) {
-	var one int
-	err := tx.desk.conn.QueryRowContext(ctx, "SELECT 1 FROM account WHERE part = $1 AND account = $2", tx.Part, n).Scan(&one)
-	return oneRow(err)
-}
-
 // Grant records links; it gives each the sub that it will be known by.
 func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	for i := range links {
@@ -161,6 +154,14 @@ func (db *DB) TakeObject(ctx context.Context, object string, owner AccountID, cl
 		}
 		return nil
 	})
+}
+
+// OwnerOf finds the account that an object is registered to.
+func (db *DB) OwnerOf(ctx context.Context, object string) (owner AccountID, found bool, err error) {
+	err = db.read.QueryRowContext(ctx, "SELECT owner_part, owner FROM object WHERE part = $1 AND object = $2", db.home(object), object).
+		Scan(&owner.Part, &owner.Number)
+	found, err = oneRow(err)
+	return owner, found, err
 }
 
 // AddObject makes an object that the account has taken known where its claims are judged.

@@ -40,6 +40,9 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 	if err := check(book, &c, now); err != nil {
 		return Granted{}, err
 	}
+	if err := free(ctx, db, &c); err != nil {
+		return Granted{}, err
+	}
 	account := c.Account
 	if account == (store.AccountID{}) {
 		opened, err := open(ctx, db, now)
@@ -47,15 +50,13 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 			return Granted{}, err
 		}
 		account = opened
-	} else if account.Part < 0 || account.Part >= db.Parts {
-		return Granted{}, fault.New(fault.NotFound, "there is no account %s", account)
 	}
-	// Each object is registered at its own home first. If we die in between, it is the account's
-	// already, and the same request again goes through.
+	// Each object is registered at its own home first. If we die in between, it is the account's already,
+	// and the same request for that account goes through; had it just been opened, an operator must say so.
 	for _, object := range c.Objects {
 		err := db.TakeObject(ctx, object, account, now.UnixMicro())
 		if errors.Is(err, store.ErrTaken) {
-			return Granted{}, fault.New(fault.Conflict, "%q is registered to another account", object)
+			return Granted{}, taken(object)
 		}
 		if err != nil {
 			return Granted{}, err
@@ -66,13 +67,6 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 		Scenarios: c.Scenarios, Purposes: c.Purposes, Since: c.Since.UnixMicro(),
 	}}
 	err := db.Update(ctx, account.Part, now.UnixMicro(), func(tx *store.Tx) error {
-		there, err := tx.HasAccount(ctx, account.Number)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return fault.New(fault.NotFound, "there is no account %s", account)
-		}
 		for _, object := range c.Objects {
 			if err := tx.AddObject(ctx, account.Number, object); err != nil {
 				return err
@@ -81,6 +75,30 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 		return tx.Grant(ctx, links)
 	})
 	return Granted{links[0].Sub, account}, err
+}
+
+// free looks, before anything is opened or taken, whether the account is there and the objects are not
+// another's. Two consents at once can both pass; then TakeObject settles who gets what.
+func free(ctx context.Context, db *store.DB, c *Consent) error {
+	if c.Account != (store.AccountID{}) {
+		if _, _, err := db.Account(ctx, c.Account); err != nil {
+			return err
+		}
+	}
+	for _, object := range c.Objects {
+		owner, found, err := db.OwnerOf(ctx, object)
+		if err != nil {
+			return err
+		}
+		if found && owner != c.Account {
+			return taken(object)
+		}
+	}
+	return nil
+}
+
+func taken(object string) error {
+	return fault.New(fault.Conflict, "%q is registered to another account", object)
 }
 
 func open(ctx context.Context, db *store.DB, now time.Time) (id store.AccountID, err error) {

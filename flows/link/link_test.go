@@ -1,0 +1,258 @@
+package link_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/flows/link"
+	"github.com/tanpu/tanpu/flows/publish"
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/store"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+var documents = []publish.File{
+	{Name: "meter.methodology.yaml", Text: []byte(`
+id: METER
+version: 1
+title: a meter
+domain: life
+activity: meter
+kind: reduction
+use: points
+region: CN
+timezone: Asia/Shanghai
+valid: {from: 2020-01-01}
+sources: [{id: s, title: a source}]
+inputs: {used: {unit: kWh}}
+parameters: {grid: {value: 0.5, unit: kgCO2e/kWh, source: s, seen: true}}
+reduction: used * grid
+evidence: {system: {weight: 1}}
+`)},
+	{Name: "city.programme.yaml", Text: []byte(`
+id: city
+title: a city
+region: CN
+timezone: Asia/Shanghai
+operator: {name: an operator, mode: platform}
+applicant: {name: an applicant}
+ownership: assigned
+accepts: {late: 87600h, early: 5m}
+points: none
+scenarios:
+  meter: {methodology: METER, partners: [utility]}
+  other: {methodology: METER, partners: [landlord]}
+`)},
+}
+
+var now = time.Date(2026, 8, 21, 12, 0, 0, 0, time.UTC)
+
+func world(t *testing.T, url string) (*store.DB, *rulebook.Rulebook) {
+	t.Helper()
+	db, err := store.Create(t.Context(), url, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	report, err := publish.Publish(t.Context(), db, documents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := publish.Load(t.Context(), db, report.Rulebook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db, book
+}
+
+// verdict is that of a reading that begins and is judged at an instant.
+func verdict(t *testing.T, db *store.DB, sub, id, object string, at time.Time) reason.Code {
+	t.Helper()
+	c := claim.Claim{Partner: "utility", ID: id, Sub: sub, Scenario: "meter", Start: at.UnixMicro(), End: at.UnixMicro(), Evidence: "system", Object: object,
+		Quantities: []claim.Quantity{{Name: "used", Text: "1"}}}
+	v, err := (&intake.Judge{DB: db}).Admit(t.Context(), db.Route(sub), []claim.Claim{c}, at.UnixMicro())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v[0].Reason
+}
+
+// A consent is in force from its beginning to its end, and only for what was agreed to.
+func TestGrantAndRevoke(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url)
+		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Objects: []string{"meter 1"}}
+		first, err := link.Grant(t.Context(), db, book, consent, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			id, object string
+			at         time.Time
+			want       reason.Code
+		}{
+			{"a", "", now.Add(-time.Microsecond), reason.NoLink},
+			{"b", "", now, reason.OK},
+			{"c", "meter 1", now.Add(time.Second), reason.OK},
+			{"d", "meter 2", now.Add(time.Second), reason.ObjectUnknown},
+		} {
+			if got := verdict(t, db, first.Sub, tt.id, tt.object, tt.at); got != tt.want {
+				t.Errorf("a reading of %q at %s: %s, want %s", tt.object, tt.at, got, tt.want)
+			}
+		}
+		// The same member, to another partner and from an earlier time on.
+		consent.Account, consent.Partner, consent.Since = first.Account, "landlord", now.AddDate(-1, 0, 0)
+		second, err := link.Grant(t.Context(), db, book, consent, now)
+		if err != nil || second.Account != first.Account || second.Sub == first.Sub {
+			t.Errorf("a second link: %+v, %v", second, err)
+		}
+		if got := verdict(t, db, second.Sub, "e", "", now.Add(time.Minute)); got != reason.NoLink {
+			t.Errorf("the utility used the landlord's sub: %s", got)
+		}
+		// Ending it: only who has it, and once.
+		later := now.Add(time.Hour)
+		for _, who := range []string{"landlord", "stranger"} {
+			if err := link.Revoke(t.Context(), db, first.Sub, who, later); fault.KindOf(err) != fault.NotFound {
+				t.Errorf("%s ended the utility's link: %v", who, err)
+			}
+		}
+		for _, who := range []string{"utility", "", "utility"} {
+			if err := link.Revoke(t.Context(), db, first.Sub, who, later); err != nil {
+				t.Errorf("%q could not end it: %v", who, err)
+			}
+			later = later.Add(time.Hour)
+		}
+		l, _, err := db.LinkOf(t.Context(), first.Sub)
+		if want := now.Add(time.Hour).UnixMicro(); err != nil || l.Revoked != want {
+			t.Errorf("it ended at %d, %v; want %d, when it was first ended", l.Revoked, err, want)
+		}
+		if got := verdict(t, db, first.Sub, "f", "", later); got != reason.LinkRevoked {
+			t.Errorf("after the end: %s", got)
+		}
+		if got := verdict(t, db, first.Sub, "b", "", now); got != reason.Replay {
+			t.Errorf("a retry after the end: %s", got)
+		}
+		if err := link.Revoke(t.Context(), db, "nobody", "", later); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("a link that is not there was ended: %v", err)
+		}
+	})
+}
+
+// What cannot be granted says why, and leaves nothing behind.
+func TestRefused(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url)
+		good := link.Consent{Programme: "city", Partner: "utility", Purposes: claim.Purposes, Objects: []string{"taken"}}
+		owner, err := link.Grant(t.Context(), db, book, good, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := accounts(t, db)
+		for what, tt := range map[string]struct {
+			change func(*link.Consent)
+			want   fault.Kind
+		}{
+			"no programme":      {func(c *link.Consent) { c.Programme = "" }, fault.NotFound},
+			"another programme": {func(c *link.Consent) { c.Programme = "country" }, fault.NotFound},
+			"another partner":   {func(c *link.Consent) { c.Partner = "stranger" }, fault.Invalid},
+			"a scenario":        {func(c *link.Consent) { c.Scenarios = []string{"meter", "bike"} }, fault.Invalid},
+			"a purpose":         {func(c *link.Consent) { c.Purposes = []string{"credit", "sell"} }, fault.Invalid},
+			"an object's name":  {func(c *link.Consent) { c.Objects = []string{""} }, fault.Invalid},
+			"a long name":       {func(c *link.Consent) { c.Objects = []string{strings.Repeat("x", claim.MaxID+1)} }, fault.Invalid},
+			"many objects":      {func(c *link.Consent) { c.Objects = make([]string, 21) }, fault.Invalid},
+			"another's object":  {func(c *link.Consent) { c.Objects = []string{"free", "taken"} }, fault.Conflict},
+			"no account":        {func(c *link.Consent) { c.Account = store.AccountID{Part: owner.Account.Part, Number: 99} }, fault.NotFound},
+			"no partition":      {func(c *link.Consent) { c.Account = store.AccountID{Part: 99, Number: 1} }, fault.NotFound},
+		} {
+			c := good
+			c.Objects = []string{"free"}
+			tt.change(&c)
+			if got, err := link.Grant(t.Context(), db, book, c, now); fault.KindOf(err) != tt.want {
+				t.Errorf("%s: %+v, %v; want %s", what, got, err, tt.want)
+			}
+		}
+		if after := accounts(t, db); after != before {
+			t.Errorf("%d accounts were opened", after-before)
+		}
+		// An object asked for together with another's, or for an account that is not there, once was lost for good.
+		c := good
+		c.Objects = []string{"free"}
+		if _, err := link.Grant(t.Context(), db, book, c, now); err != nil {
+			t.Errorf("what was never granted is taken: %v", err)
+		}
+	})
+}
+
+func accounts(t *testing.T, db *store.DB) (n int) {
+	t.Helper()
+	for part := range db.Parts {
+		for number := int64(1); ; number++ {
+			if _, _, err := db.Account(t.Context(), store.AccountID{Part: part, Number: number}); err != nil {
+				break
+			}
+			n++
+		}
+	}
+	return n
+}
+
+// Of two who register one meter at once, one gets it.
+func TestGrantAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url)
+		errs := make([]error, 6)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() {
+				c := link.Consent{Programme: "city", Partner: "utility", Purposes: claim.Purposes, Objects: []string{"meter"}}
+				_, errs[i] = link.Grant(t.Context(), db, book, c, now)
+			})
+		}
+		wg.Wait()
+		granted := 0
+		for _, err := range errs {
+			if err == nil {
+				granted++
+			} else if fault.KindOf(err) != fault.Conflict {
+				t.Error(err)
+			}
+		}
+		if granted != 1 {
+			t.Errorf("%d consents got the meter, want 1", granted)
+		}
+	})
+}
+
+// Members who are brought along are spread over the partitions, each with a sub of its own.
+func TestEnrol(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url)
+		for _, n := range []int{0, 1, 3, 4, 9001} {
+			subs, err := link.Enrol(t.Context(), db, book, "city", "utility", n, now)
+			if err != nil || len(subs) != n {
+				t.Fatalf("enrolling %d: %d subs, %v", n, len(subs), err)
+			}
+			perPart := make([]int, db.Parts)
+			for _, sub := range subs {
+				perPart[db.Route(sub)]++
+			}
+			if slices.Max(perPart)-slices.Min(perPart) > 1 {
+				t.Errorf("%d members are spread as %v", n, perPart)
+			}
+			slices.Sort(subs)
+			if len(slices.Compact(subs)) != n {
+				t.Error("two members have one sub")
+			}
+		}
+		if _, err := link.Enrol(t.Context(), db, book, "city", "stranger", 1, now); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a stranger enrolled a member: %v", err)
+		}
+	})
+}
