@@ -37,6 +37,7 @@ type matter struct {
 	group     *methodology.Group // of kind "" where the methodology has none
 	periods   []Period           // in which its caps count
 	inputs    methodology.Inputs
+	day       string      // local, of the start; see local
 	refused   reason.Code // the first reason that lies in the claim itself; OK when there is none
 	operands  reason.Operands
 }
@@ -238,13 +239,16 @@ func (m *matter) total(period string) string {
 
 // local names the local day, month or year of the claim's start.
 func (m *matter) local(period string) string {
+	if m.day == "" {
+		m.day = m.method.LocalDay(m.claim.Start) // 2026-08-21, which begins with its month and year
+	}
 	switch period {
 	case "day":
-		return m.method.LocalDay(m.claim.Start)
+		return m.day
 	case "month":
-		return m.method.LocalMonth(m.claim.Start)
+		return m.day[:len("2026-08")]
 	}
-	return m.method.LocalYear(m.claim.Start)
+	return m.day[:len("2026")]
 }
 
 // capped lists the periods in which the methodology's caps count.
@@ -266,7 +270,7 @@ func (m *matter) kept(input, period string) Kept {
 	return Kept{m.link.Account, m.method.ID, input, m.claim.Object, period}
 }
 
-func (m *matter) vintage() string { return m.method.LocalYear(m.claim.Start) }
+func (m *matter) vintage() string { return m.local("year") }
 
 func (m *matter) series() ledger.Asset {
 	return ledger.Series(m.programme.ID, m.method.Name(), m.vintage())
