@@ -106,6 +106,7 @@ func Load(ctx context.Context, db *store.DB, number int64) (*rulebook.Rulebook, 
 // A shelf holds the latest revision of each document, read, by kind and name.
 type shelf struct {
 	texts      map[key]store.Document
+	files      map[key]string // what those being published are called, for errors
 	order      []key
 	groups     map[string][]methodology.Group
 	factors    map[string]methodology.Factors
@@ -118,6 +119,7 @@ type key struct{ kind, name string }
 func newShelf() *shelf {
 	return &shelf{
 		texts:      map[key]store.Document{},
+		files:      map[key]string{},
 		groups:     map[string][]methodology.Group{},
 		factors:    map[string]methodology.Factors{},
 		programmes: map[string]*rulebook.Programme{},
@@ -149,7 +151,7 @@ func (s *shelf) read() error {
 		return err
 	}
 	for _, k := range s.order {
-		file, body := k.file(), s.texts[k].Body
+		file, body := s.file(k), s.texts[k].Body
 		switch k.kind {
 		case "methodology":
 			m, err := methodology.Parse(file, body, lib)
@@ -168,7 +170,13 @@ func (s *shelf) read() error {
 	return nil
 }
 
-func (k key) file() string { return k.name + "." + k.kind + ".yaml" }
+// file is what a document is called in errors: by the file it came in, if it is only now being published.
+func (s *shelf) file(k key) string {
+	if name, ok := s.files[k]; ok {
+		return name
+	}
+	return k.name + "." + k.kind + ".yaml"
+}
 
 // library gathers what methodologies compile against.
 func (s *shelf) library() (*methodology.Library, error) {
@@ -177,11 +185,11 @@ func (s *shelf) library() (*methodology.Library, error) {
 		var err error
 		switch k.kind {
 		case "groups":
-			if s.groups[k.name], err = methodology.ParseGroups(k.file(), s.texts[k].Body); err == nil {
+			if s.groups[k.name], err = methodology.ParseGroups(s.file(k), s.texts[k].Body); err == nil {
 				err = lib.AddGroups(s.groups[k.name])
 			}
 		case "factors":
-			if s.factors[k.name], err = methodology.ParseFactors(k.file(), s.texts[k].Body); err == nil {
+			if s.factors[k.name], err = methodology.ParseFactors(s.file(k), s.texts[k].Body); err == nil {
 				err = lib.AddFactors(s.factors[k.name])
 			}
 		}
@@ -248,6 +256,7 @@ func (s *shelf) with(files []File) (*shelf, Report, []store.Document, error) {
 				return nil, report, nil, fault.New(fault.Conflict, "%s: %s is published and cannot be changed; give the text a new version", f.Name, name)
 			}
 			after.put(d)
+			after.files[key{kind, name}] = f.Name
 			fresh = append(fresh, d)
 			report.Published = append(report.Published, name)
 		}
