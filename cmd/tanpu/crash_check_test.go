@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 
 	"github.com/tanpu/tanpu/flows/audit"
@@ -49,12 +51,18 @@ func (o *ordeal) check() {
 		}
 	}
 	o.missing(rows)
-	report, err := audit.Run(ctx, db, audit.Options{})
-	if err != nil {
-		o.Fatal(err)
+	o.audit(rows)
+}
+
+// audit runs “tanpu audit”.
+func (o *ordeal) audit(rows int) {
+	out, err := exec.Command(o.binary, "audit", "--db", o.url, "--json").Output()
+	var report audit.Report
+	if wrong := json.Unmarshal(out, &report); wrong != nil {
+		o.Fatalf("the audit said %s (%v, %v)", out, err, wrong)
 	}
-	if !report.Clean() || report.Claims != int64(rows) {
-		o.Errorf("the audit of %d claims (we saw %d) found %v\n%v", report.Claims, rows, report.Found, report.Findings)
+	if err != nil || !report.Clean() || report.Claims != int64(rows) {
+		o.Errorf("the audit of %d claims (we saw %d) found %v (%v)\n%v", report.Claims, rows, report.Found, err, report.Findings)
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/api"
-	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
@@ -228,11 +225,12 @@ func (p *partner) send() bool {
 	if p.luck.IntN(4) == 0 {
 		sent = sent[:1+p.luck.IntN(len(sent))]
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	patience := time.Minute
 	impatient := !p.patient && p.luck.IntN(50) == 0
 	if impatient {
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(p.luck.IntN(40))*time.Millisecond)
+		patience = time.Duration(p.luck.IntN(40)) * time.Millisecond
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	began := time.Now().UnixNano()
 	a := p.post(ctx, l, sent)
@@ -287,10 +285,11 @@ func (p *partner) post(ctx context.Context, l *life, sent []*report) (a answer) 
 		return a
 	}
 	var decoded api.Results
-	if err := json.Unmarshal(text, &decoded); err != nil || len(decoded.Results) != len(sent) {
-		p.Errorf("%d claims were answered by %s (%v)", len(sent), text, err)
+	a.err = json.Unmarshal(text, &decoded)
+	if a.results = decoded.Results; a.err == nil && len(a.results) != len(sent) {
+		a.err = fmt.Errorf("%d claims got %d verdicts", len(sent), len(a.results))
+		p.Errorf("%v", a.err)
 	}
-	a.results = decoded.Results
 	return a
 }
 
@@ -307,8 +306,8 @@ func (p *partner) settle(l *life, sent []*report, a answer, impatient bool) bool
 	case a.err != nil:
 		p.Errorf("a request to a server that nobody killed was not answered (answer begun: %t): %v", a.begun, a.err)
 	case a.status == http.StatusTooManyRequests:
-	case a.status == http.StatusServiceUnavailable:
-		p.leave(sent, p.cluster != nil)
+	case a.status == http.StatusServiceUnavailable && (p.cluster != nil || l.ending.Load() != 0):
+		p.leave(sent, true)
 	case a.status != http.StatusOK:
 		p.Errorf("status %d: %s", a.status, a.text)
 	default:
@@ -379,21 +378,4 @@ func (p *partner) hold(r *report, got *api.Result) {
 	if r.stricken && replay {
 		p.found.Add(1)
 	}
-}
-
-// documentsIn reads the documents in a folder.
-func documentsIn(folder string) ([]publish.File, error) {
-	names, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	var files []publish.File
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, publish.File{Name: filepath.Base(name), Text: text})
-	}
-	return files, nil
 }

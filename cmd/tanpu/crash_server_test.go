@@ -20,8 +20,8 @@ import (
 
 // A server is started and killed again and again; each time is a life.
 type server struct {
+	binary  string
 	url     string
-	command func(args ...string) *exec.Cmd
 	test    *testing.T
 	current atomic.Pointer[life]
 }
@@ -39,8 +39,8 @@ type life struct {
 	warnings []string // its last ones; guarded by mu
 }
 
-func newServer(t *testing.T, url string, command func(args ...string) *exec.Cmd) *server {
-	s := &server{url: url, command: command, test: t}
+func newServer(t *testing.T, binary, url string) *server {
+	s := &server{binary: binary, url: url, test: t}
 	t.Cleanup(func() {
 		if l := s.current.Load(); l != nil {
 			l.cmd.Process.Kill()
@@ -52,7 +52,7 @@ func newServer(t *testing.T, url string, command func(args ...string) *exec.Cmd)
 
 // start begins a life, and does not wait for it to answer.
 func (s *server) start() {
-	cmd := s.command("serve", "--db", s.url, "--listen", "127.0.0.1:0")
+	cmd := exec.Command(s.binary, "serve", "--db", s.url, "--listen", "127.0.0.1:0")
 	out, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/api"
-	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
@@ -32,39 +31,26 @@ func TestCrash(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building tanpu: %v\n%s", err, out)
 	}
-	command := func(args ...string) *exec.Cmd { return exec.Command(binary, args...) }
 	n := *crashRounds
 	t.Run("sqlite", func(t *testing.T) {
-		newOrdeal(t, storetest.SQLite(t), 1, n, command).run(n)
+		newOrdeal(t, binary, storetest.SQLite(t), 1, n).run()
 	})
 	t.Run("postgres", func(t *testing.T) {
-		newOrdeal(t, storetest.Postgres(t), 1, n, command).run(n - 2*(n/3))
+		newOrdeal(t, binary, storetest.Postgres(t), 1, n-2*(n/3)).run()
 	})
 	t.Run("postgres, two servers", func(t *testing.T) {
-		newOrdeal(t, storetest.Postgres(t), 2, n, command).run(n / 3)
+		newOrdeal(t, binary, storetest.Postgres(t), 2, n/3).run()
 	})
 	t.Run("postgres killed", func(t *testing.T) {
 		own := startCluster(t)
-		o := newOrdeal(t, storetest.Postgres(t), 1, n, command)
+		o := newOrdeal(t, binary, storetest.Postgres(t), 1, n/3)
 		o.cluster = own
-		o.run(n / 3)
+		o.run()
 	})
-}
-
-// TestTerminate tells a server to end while partners report: whatever it took, it answers, and then it ends
-// as one that has done its work.
-func TestTerminate(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		o := newOrdeal(t, url, 1, 4, func(args ...string) *exec.Cmd { return tanpu(".", args...) })
-		o.patient = true
-		for range 4 {
-			o.terminate()
-			o.check()
-		}
-		if o.spanning.Load() == 0 {
-			t.Error("no request was being answered when the server was told to end: nothing was tested")
-		}
-		t.Logf("seed %d: %d claims acknowledged; %d requests answered by a server that was ending", o.seed, o.acknowledged.Load(), o.spanning.Load())
+	t.Run("told to end", func(t *testing.T) {
+		storetest.Each(t, func(t *testing.T, url string) {
+			newOrdeal(t, binary, url, 1, 4).end()
+		})
 	})
 }
 
@@ -73,7 +59,9 @@ func TestTerminate(t *testing.T) {
 // conditions of a failure and not always the failure.
 type ordeal struct {
 	*testing.T
+	binary   string // tanpu
 	url      string
+	rounds   int // deaths
 	seed     uint64
 	random   *rand.Rand // of the one who kills
 	servers  []*server
@@ -108,53 +96,53 @@ type tally struct {
 }
 
 const (
-	reporters = 6  // partners' processes that report at once
+	reporters = 12 // partners' processes that report at once
 	window    = 20 // days before today of which they report
 )
 
 // newOrdeal makes the database, its members and partners, and servers that are not yet started.
-func newOrdeal(t *testing.T, url string, servers, rounds int, command func(args ...string) *exec.Cmd) *ordeal {
+func newOrdeal(t *testing.T, binary, url string, servers, rounds int) *ordeal {
 	t.Helper()
-	o := &ordeal{T: t, url: url, seed: *crashSeed}
+	o := &ordeal{T: t, binary: binary, url: url, rounds: rounds, seed: *crashSeed}
 	for o.seed == 0 {
 		o.seed = uint64(rand.Uint32())
 	}
 	t.Logf("seed %d", o.seed)
 	o.random = rand.New(rand.NewPCG(o.seed, 0))
 	o.hit = make([]atomic.Bool, rounds+1)
-	ctx := context.Background()
-	db, err := store.Create(ctx, url, store.DefaultParts)
+	documents, err := filepath.Glob("testdata/crash/*.yaml")
+	if err != nil || len(documents) == 0 {
+		t.Fatal("no documents: ", err)
+	}
+	if out, err := exec.Command(binary, append([]string{"init", "--db", url}, documents...)...).CombinedOutput(); err != nil {
+		t.Fatalf("init: %v\n%s", err, out)
+	}
+	o.enrol(min(300+40*rounds, 20_000))
+	for range servers {
+		o.servers = append(o.servers, newServer(t, binary, url))
+	}
+	return o
+}
+
+// enrol gives the partners keys, and opens accounts, each with a link for every partner. A fifth of the
+// members keep title.
+func (o *ordeal) enrol(n int) {
+	ctx, now := context.Background(), time.Now()
+	db, err := store.Open(ctx, o.url)
 	if err != nil {
-		t.Fatal(err)
+		o.Fatal(err)
 	}
 	defer db.Close()
-	files, err := documentsIn("testdata/crash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := publish.Publish(ctx, db, files); err != nil {
-		t.Fatal(err)
-	}
-	o.enrol(db, min(300+40*rounds, 20_000))
 	keys := map[string]string{}
 	for _, name := range partnerNames {
 		keys[name] = api.NewKey()
-		if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(keys[name]), Role: api.Partner, Partner: name, Created: time.Now().UnixMicro()}); err != nil {
-			t.Fatal(err)
+		if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(keys[name]), Role: api.Partner, Partner: name, Created: now.UnixMicro()}); err != nil {
+			o.Fatal(err)
 		}
 	}
 	for i := range reporters {
 		o.partners = append(o.partners, newPartner(o, i, keys))
 	}
-	for range servers {
-		o.servers = append(o.servers, newServer(t, url, command))
-	}
-	return o
-}
-
-// enrol opens accounts, each with a link for every partner; a fifth of the members keep title.
-func (o *ordeal) enrol(db *store.DB, n int) {
-	ctx, now := context.Background(), time.Now()
 	for part := range db.Parts {
 		err := db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {
 			members, links := make([]*member, n/db.Parts), []claim.Link{}
@@ -188,15 +176,15 @@ func (o *ordeal) enrol(db *store.DB, n int) {
 	}
 }
 
-// run kills so many times. Now and then it lets everything be answered and checks; the larger the database,
+// run kills in every round. Now and then it lets everything be answered and checks; the larger the database,
 // the more rarely.
-func (o *ordeal) run(rounds int) {
+func (o *ordeal) run() {
 	for _, s := range o.servers {
 		s.start()
 	}
 	began := time.Now()
-	for done := 0; done < rounds && !o.Failed(); {
-		n := min(rounds-done, max(3, done/2))
+	for done := 0; done < o.rounds && !o.Failed(); {
+		n := min(o.rounds-done, max(5, done/2))
 		o.stretch(n)
 		done += n
 		o.check()
@@ -207,8 +195,8 @@ func (o *ordeal) run(rounds int) {
 			o.Errorf("ending a server at last: %v", err)
 		}
 	}
-	if hits := o.hits(); !o.Failed() && 2*hits < rounds-o.early {
-		o.Errorf("only %d of %d kills hit requests being worked on: that proves little", hits, rounds)
+	if hits := o.hits(); !o.Failed() && 2*hits < o.rounds-o.early {
+		o.Errorf("only %d of %d kills hit requests being worked on: that proves little", hits, o.rounds)
 	}
 }
 
@@ -254,7 +242,9 @@ func (o *ordeal) stretch(n int) {
 
 // kill ends somebody at a random moment, without warning, and starts them again.
 func (o *ordeal) kill() {
-	if o.random.IntN(6) > 0 || o.cluster != nil {
+	moment := o.random.IntN(60) // of a start, or of what it recovers
+	if o.random.IntN(8) > 0 || o.cluster != nil {
+		moment = 20 + o.random.IntN(500)
 		for _, s := range o.servers {
 			if err := s.ready(); err != nil {
 				o.Errorf("starting a server: %v", err)
@@ -262,7 +252,7 @@ func (o *ordeal) kill() {
 			}
 		}
 	}
-	time.Sleep(time.Duration(20+o.random.IntN(500)) * time.Millisecond)
+	time.Sleep(time.Duration(moment) * time.Millisecond)
 	victims, cluster := o.victims()
 	o.kills.Add(1)
 	for _, s := range victims {
@@ -293,6 +283,20 @@ func (o *ordeal) victims() ([]*server, *cluster) {
 		return o.servers[i : i+1], nil
 	}
 	return o.servers, o.cluster
+}
+
+// end tells the server in every round to end while partners report: whatever it took, it answers, and then it
+// ends as one that has done its work.
+func (o *ordeal) end() {
+	o.patient = true
+	for range o.rounds {
+		o.terminate()
+		o.check()
+	}
+	if o.spanning.Load() == 0 {
+		o.Error("no request was being answered when the server was told to end: nothing was tested")
+	}
+	o.Logf("seed %d: %d claims acknowledged; %d requests answered by a server that was ending", o.seed, o.acknowledged.Load(), o.spanning.Load())
 }
 
 // terminate tells the server to end at a random moment while partners report. They do not send again.
