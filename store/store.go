@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -168,7 +169,18 @@ func connectSQLite(path string, u use) (*DB, error) {
 	}
 	db.read, err = sql.Open(sqliteDriver, file+"?mode="+readMode(u)+pragmas(
 		"busy_timeout(10000)", "query_only(ON)", "cache_size(-65536)"))
+	if err == nil {
+		db.bound()
+	}
 	return db, err
+}
+
+// bound keeps any number of requests at once from opening as many connections, and with them files and
+// caches, or all that a PostgreSQL has for everybody: the rest wait their turn. An audit holds a
+// connection a processor and asks for another meanwhile, and SQLite's desks keep theirs.
+func (db *DB) bound() {
+	db.read.SetMaxOpenConns(sqliteReaders + 16 + 2*runtime.GOMAXPROCS(0))
+	db.read.SetMaxIdleConns(sqliteReaders + 8)
 }
 
 // readMode lets readers make the file only where a writer may.
@@ -214,22 +226,32 @@ func connectPostgres(rawURL string) (*DB, error) {
 	config.RuntimeParams["timezone"] = "UTC"
 	db := &DB{engine: postgres, runtime: runtimeRole(config.Database)}
 	db.read = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.takeRole))
-	db.read.SetMaxIdleConns(8)
+	db.bound()
 
 	// Deciding looks up single rows by key, whatever the planner thinks of tables it has not yet counted.
 	writing := config.Copy()
 	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_memoize", "jit"} {
 		writing.RuntimeParams[p] = "off"
 	}
+	// Whoever holds a partition and falls silent, because its machine died or its network broke, must not
+	// hold it for the two hours that TCP may take to notice.
+	for p, v := range map[string]string{
+		"idle_in_transaction_session_timeout": "60s", "lock_timeout": "60s",
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30s",
+	} {
+		writing.RuntimeParams[p] = v
+	}
 	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(db.takeRole))
 	db.write.SetMaxIdleConns(8)
+	db.write.SetMaxOpenConns(16)
 	return db, nil
 }
 
 // runtimeRole names the role that may add to what is recorded but not change it.
 func runtimeRole(database string) string { return database + "_runtime" }
 
-// takeRole gives up all rights but those of the runtime role. Before the first migration there is none.
+// takeRole gives up all rights but those of the runtime role. Before the first migration there is none;
+// see load.
 func (db *DB) takeRole(ctx context.Context, conn *pgx.Conn) error {
 	var there bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", db.runtime).Scan(&there); err != nil || !there {
@@ -244,6 +266,15 @@ func (db *DB) load(ctx context.Context) error {
 	err := db.read.QueryRowContext(ctx, "SELECT id, parts FROM database").Scan(&db.ID, &db.Parts)
 	if err != nil {
 		return fmt.Errorf("reading what database this is: %w", err)
+	}
+	if db.engine == postgres {
+		var role string
+		if err := db.read.QueryRowContext(ctx, "SELECT current_user").Scan(&role); err != nil {
+			return err
+		}
+		if role != db.runtime { // as when a backup was restored without its roles
+			return fault.New(fault.Conflict, "there is no role %s, without which what is recorded could be changed; make it with the rights that the schema grants it", db.runtime)
+		}
 	}
 	return db.furnish(ctx, db.Parts)
 }
@@ -321,6 +352,7 @@ func (db *DB) prepareRole(ctx context.Context, conn *sql.Conn) error {
 	role := pgx.Identifier{db.runtime}.Sanitize()
 	for _, statement := range []string{
 		"RESET ROLE",
+		"SET lock_timeout = 0", // another's migration takes as long as it takes
 		"SELECT pg_advisory_lock(hashtext('tanpu migrate'))",
 		"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + strings.ReplaceAll(db.runtime, "'", "''") + "') THEN CREATE ROLE " + role + " NOLOGIN; END IF; END $$",
 		"GRANT " + role + " TO CURRENT_USER",

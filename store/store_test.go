@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -600,4 +602,55 @@ func TestRulebookReload(t *testing.T) {
 			t.Errorf("batches name the rulebooks\n%s", got)
 		}
 	})
+}
+
+// A batch that waited for its partition while a document was published is judged by it: another server's
+// batch before it may have been, and rulebooks do not go back.
+func TestRulebookAfterLock(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 1)
+		put(t, db, documents[:5]...)
+		var seen int64
+		var waiting sync.WaitGroup
+		err := db.Update(ctx(), 0, 1, func(*store.Tx) error {
+			waiting.Go(func() {
+				if err := db.Update(ctx(), 0, 1, func(tx *store.Tx) error { seen = tx.Rulebook; return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+			for range 100 { // until it waits, as far as one can tell
+				if time.Sleep(5 * time.Millisecond); !db.Single() && cells(t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0\t\n" {
+					break
+				}
+			}
+			put(t, db, documents[5])
+			return nil
+		})
+		waiting.Wait()
+		if err != nil || seen != 6 {
+			t.Errorf("who waited saw rulebook %d, %v; want 6", seen, err)
+		}
+	})
+}
+
+// Without the runtime role, as after a restore that left roles out, what is recorded could be changed.
+func TestNoRole(t *testing.T) {
+	url := storetest.Postgres(t)
+	db := create(t, url, 1)
+	role := strings.TrimSpace(cells(t, db, "SELECT current_user"))
+	db.Close()
+	owner, err := pgx.Connect(ctx(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(ctx())
+	if _, err := owner.Exec(ctx(), fmt.Sprintf("ALTER ROLE %s RENAME TO %s_gone", role, role)); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := store.Open(ctx(), url); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a database without its runtime role: %v", err)
+		if err == nil {
+			other.Close()
+		}
+	}
 }

@@ -148,11 +148,15 @@ func (tx *Tx) leave() {
 	}
 }
 
-const lockPartition = `UPDATE partition SET next = next + $2 WHERE part = $1
-	RETURNING next - $2, at, hash, secret, (SELECT coalesce(max(rulebook), 0) FROM document)`
+const (
+	lockPartition = "UPDATE partition SET next = next + $2 WHERE part = $1 RETURNING next - $2, at, hash, secret"
+	lastRulebook  = "SELECT coalesce(max(rulebook), 0) FROM document"
+)
 
 // beginPostgres takes the partition's row, and with it the partition: lock, number, last instant and the
-// hash of the batch before, in one statement.
+// hash of the batch before, in one statement. The rulebook is read by another, sent along: a statement
+// that waited for the lock sees the other tables as they were before it waited, and a batch must not be
+// judged by an older rulebook than the one before it.
 func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error {
 	conn, err := tx.db.write.Conn(ctx)
 	if err != nil {
@@ -162,10 +166,23 @@ func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error
 	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	return tx.start(clock, numbers, conn.QueryRowContext(ctx, lockPartition, tx.Part, numbers))
+	return tx.postgres(func(c *pgx.Conn) error {
+		var batch pgx.Batch
+		batch.Queue(lockPartition, tx.Part, numbers)
+		batch.Queue(lastRulebook)
+		results := c.SendBatch(ctx, &batch)
+		defer results.Close()
+		if err := tx.start(clock, numbers, results.QueryRow().Scan); err != nil {
+			return err
+		}
+		if err := results.QueryRow().Scan(&tx.Rulebook); err != nil {
+			return err
+		}
+		return results.Close()
+	})
 }
 
-const readPartition = `SELECT next, at, hash, secret, (SELECT coalesce(max(rulebook), 0) FROM document) FROM partition WHERE part = $1`
+const readPartition = "SELECT next, at, hash, secret FROM partition WHERE part = $1"
 
 // beginSQLite reads where the partition stands, in a snapshot of the database. The caller holds the
 // partition's mutex. See write for the other half.
@@ -177,13 +194,16 @@ func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
 	if _, err := tx.desk.conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	return tx.start(clock, numbers, tx.desk.conn.QueryRowContext(ctx, readPartition, tx.Part))
+	if err := tx.start(clock, numbers, tx.desk.conn.QueryRowContext(ctx, readPartition, tx.Part).Scan); err != nil {
+		return err
+	}
+	return tx.desk.conn.QueryRowContext(ctx, lastRulebook).Scan(&tx.Rulebook)
 }
 
-func (tx *Tx) start(clock int64, numbers int, row *sql.Row) error {
+func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 	var next, at int64
 	var hash []byte
-	if err := row.Scan(&next, &at, &hash, &tx.Secret, &tx.Rulebook); err != nil {
+	if err := scan(&next, &at, &hash, &tx.Secret); err != nil {
 		return err
 	}
 	if numbers > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -288,8 +289,11 @@ func (s *Server) fetch(part int) []parcel {
 		claims += len(q.parcels[n].index)
 		n++
 	}
-	parcels := q.parcels[:n:n]
-	q.parcels = q.parcels[n:]
+	parcels := slices.Clone(q.parcels[:n])
+	clear(q.parcels[:n]) // or a quiet partition would keep the requests of its last busy hour in memory
+	if q.parcels = q.parcels[n:]; len(q.parcels) == 0 {
+		q.parcels = nil
+	}
 	q.claims -= claims
 	q.busy = true
 	q.since = time.Now()
