@@ -238,13 +238,21 @@ func (s *Server) next() (part int, parcels []parcel, ok bool) {
 			return 0, nil, false
 		}
 		if wait > 0 {
-			timer := time.AfterFunc(wait, s.wake.Broadcast)
+			timer := time.AfterFunc(wait, s.rouse)
 			s.wake.Wait()
 			timer.Stop()
 		} else {
 			s.wake.Wait()
 		}
 	}
+}
+
+// rouse wakes the writers. It waits for the lock, so that the writer whose time is over sleeps by then:
+// a call that came too early would be lost, and its claims would lie there until the next came.
+func (s *Server) rouse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake.Broadcast()
 }
 
 // due picks the partition to write next: of those that are full, or have waited long enough, the one
