@@ -161,6 +161,7 @@ func TestRefused(t *testing.T) {
 			"a group elsewhere":         {file("h.groups.yaml", groups), fault.Invalid, "trip"},
 			"a factor's value":          {file("grid.factors.yaml", edit(factors, "value: 0.4", "value: 0.3")), fault.Conflict, "changed or is gone"},
 			"a factor's end":            {file("grid.factors.yaml", edit(factors, "from: 2025-01-01, value", "from: 2025-01-01, to: 2025-06-01, value")), fault.Conflict, "changed or is gone"},
+			"a factor's kind":           {file("grid.factors.yaml", edit(factors, "kind: average", "kind: margin")), fault.Conflict, "its kind"},
 			"a factor left out":         {file("grid.factors.yaml", edit(factors, "grid-average:", "grid-mean:")), fault.Conflict, "cannot be left out"},
 			"a programme's zone":        {file("c.programme.yaml", edit(city, "Asia/Shanghai", "Asia/Urumqi")), fault.Conflict, "time zone"},
 			"a programme's ownership":   {file("c.programme.yaml", edit(city, "ownership: assigned", "ownership: member")), fault.Conflict, "ownership"},

@@ -68,6 +68,17 @@ func sameFactor(document, id string, old, next *methodology.Factor, now time.Tim
 	if next == nil {
 		return fault.New(fault.Conflict, "%s.factors.yaml: factor %s is published and cannot be left out", document, id)
 	}
+	// Level, kind and dimension are what its name stands for: with kind: average turned into margin, units
+	// could be claimed by it. A region in another area would have had another value all along.
+	same := next.Kind == old.Kind && next.Level == old.Level && next.Unit.Dim == old.Unit.Dim
+	for area, regions := range old.Areas {
+		for _, r := range regions {
+			same = same && slices.Contains(next.Areas[area], r)
+		}
+	}
+	if !same {
+		return fault.New(fault.Conflict, "%s.factors.yaml: factor %s is published; its kind, level, dimension and areas cannot change", document, id)
+	}
 	for _, v := range old.Values {
 		kept := slices.ContainsFunc(next.Values, func(n methodology.FactorValue) bool {
 			return n.Region == v.Region && n.From.Equal(v.From) && n.Value.Cmp(v.Value) == 0 &&
