@@ -73,7 +73,7 @@ func appendResult(b []byte, c *claim.Claim, v *claim.Verdict, lang reason.Lang) 
 	b = append(b, `","reason":"`...)
 	b = append(b, v.Reason...)
 	b = append(b, `","detail":`...)
-	b = appendText(b, partnerSentence(c, v, lang))
+	b = appendText(b, claim.ForPartner(c, v, lang))
 	if operands := forPartner(v.Operands); operands != (reason.Operands{}) {
 		b = append(b, `,"operands":`...)
 		text, _ := json.Marshal(operands)
@@ -112,19 +112,4 @@ func status(code reason.Code) string {
 func forPartner(o reason.Operands) reason.Operands {
 	o.Other = ""
 	return o
-}
-
-// partnerSentence says a verdict to the partner that reported the claim.
-func partnerSentence(c *claim.Claim, v *claim.Verdict, lang reason.Lang) string {
-	words := reason.Case{Operands: forPartner(v.Operands), ID: c.ID, Scenario: c.Scenario, Object: c.Object, Time: v.Operands.Got}
-	switch v.Reason {
-	case reason.OK:
-		words.Milligrams = strconv.FormatInt(v.Milligrams, 10)
-		words.Trimmed = v.Operands != (reason.Operands{})
-	case reason.ProgrammeClosed:
-		words.Programme = v.Operands.Field
-	case reason.LinkRevoked:
-		words.Time = v.Operands.Until
-	}
-	return reason.Sentence(v.Reason, reason.Partner, lang, &words)
 }

@@ -418,7 +418,7 @@ func (r *run) first(v claim.Verdict) claim.Verdict {
 func (r *run) tally(it *item, v claim.Verdict, credit map[int32]int64) {
 	r.summary.Verdicts[v.Reason]++
 	if v.Reason.Kind() != reason.Accepted {
-		r.report.line(r.Files[it.file], it, string(v.Reason), sentence(&it.claim, &v, r.Lang))
+		r.report.line(r.Files[it.file], it, string(v.Reason), claim.ForPartner(&it.claim, &v, r.Lang))
 		return
 	}
 	r.summary.Milligrams += v.Milligrams

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-
-	"github.com/tanpu/tanpu/rules/claim"
-	"github.com/tanpu/tanpu/rules/reason"
 )
 
 // A report lists the rows that were not accepted, and why: row,id,reason,sentence,file.
@@ -91,16 +88,3 @@ func (r *report) flush() error {
 }
 
 func (r *report) close() error { return r.file.Close() }
-
-// sentence says a verdict to the partner: what concerns its own report, and nothing of anybody else's.
-func sentence(c *claim.Claim, v *claim.Verdict, lang reason.Lang) string {
-	words := reason.Case{Operands: v.Operands, ID: c.ID, Scenario: c.Scenario, Object: c.Object, Time: v.Operands.Got}
-	words.Other = ""
-	switch v.Reason {
-	case reason.ProgrammeClosed:
-		words.Programme = v.Operands.Field
-	case reason.LinkRevoked:
-		words.Time = v.Operands.Until
-	}
-	return reason.Sentence(v.Reason, reason.Partner, lang, &words)
-}
