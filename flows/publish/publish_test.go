@@ -187,14 +187,17 @@ func TestRevised(t *testing.T) {
 			t.Fatal(err)
 		}
 		later := time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
-		for what, f := range map[string]publish.File{
-			"a title":      file("g.groups.yaml", strings.Replace(groups, "title: one trip", "title: a trip", 1)),
-			"a group more": file("g.groups.yaml", groups+"order: {kind: act, title: an order}\n"),
-			"a value more": file("grid.factors.yaml", strings.Replace(factors, "2025-01-01, value: 0.5", "2025-01-01, to: "+later+", value: 0.5", 1)+
-				"    - {region: CN-42, from: "+later+", value: 0.6, source: s, seen: true}\n"),
+		for _, tt := range []struct { // in this order: a document that is revised twice keeps what the first added
+			what string
+			file publish.File
+		}{
+			{"a title", file("g.groups.yaml", strings.Replace(groups, "title: one trip", "title: a trip", 1))},
+			{"a group more", file("g.groups.yaml", groups+"order: {kind: act, title: an order}\n")},
+			{"a value more", file("grid.factors.yaml", strings.Replace(factors, "2025-01-01, value: 0.5", "2025-01-01, to: "+later+", value: 0.5", 1)+
+				"    - {region: CN-42, from: "+later+", value: 0.6, source: s, seen: true}\n")},
 		} {
-			if report, err := publish.Publish(t.Context(), db, []publish.File{f}); err != nil || len(report.Published) != 1 {
-				t.Errorf("%s: %+v, %v", what, report, err)
+			if report, err := publish.Publish(t.Context(), db, []publish.File{tt.file}); err != nil || len(report.Published) != 1 {
+				t.Errorf("%s: %+v, %v", tt.what, report, err)
 			}
 		}
 	})
