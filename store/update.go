@@ -25,7 +25,7 @@ type Tx struct {
 
 	db     *DB
 	desk   *desk // where it works now
-	reader *desk // SQLite: where it worked before its first write
+	writes bool  // SQLite: it has moved to the desk that writes
 
 	committed bool
 }
@@ -44,6 +44,13 @@ func (d *desk) open(ctx context.Context) (err error) {
 		d.conn, err = d.pool.Conn(ctx)
 	}
 	return err
+}
+
+// rollback ends a transaction, or gives the connection up.
+func (d *desk) rollback(ctx context.Context) {
+	if _, err := d.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		d.giveUp()
+	}
 }
 
 // giveUp lets go of a connection on which a transaction may still be open: the next one would not begin on it.
@@ -106,7 +113,7 @@ func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f 
 
 // commit makes durable what was written. It leaves the desk without a transaction when it succeeds.
 func (tx *Tx) commit(ctx context.Context) error {
-	if tx.db.engine == sqlite && tx.reader == nil {
+	if tx.db.engine == sqlite && !tx.writes {
 		return nil // nothing was written
 	}
 	if tx.db.engine == postgres {
@@ -125,26 +132,23 @@ func (tx *Tx) commit(ctx context.Context) error {
 	return err
 }
 
-// leave ends what is still open and gives the desks back, or gives up those that cannot be cleared.
+// leave ends what is still open and gives the desk back.
 func (tx *Tx) leave() {
-	for _, d := range []*desk{tx.desk, tx.reader} {
-		if d == nil {
-			continue
-		}
-		if d.conn != nil && (d == tx.reader || !tx.committed) {
-			if _, err := d.conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
-				d.giveUp()
-			}
-		}
-		switch {
-		case tx.db.engine == postgres && d.conn != nil:
-			d.conn.Close()
-		case tx.db.engine == postgres:
-		case tx.reader != nil && d == tx.desk:
-			tx.db.desks.writing <- d
-		default:
-			tx.db.desks.reading <- d
-		}
+	d := tx.desk
+	if d == nil {
+		return
+	}
+	if d.conn != nil && !tx.committed {
+		d.rollback(context.Background())
+	}
+	switch {
+	case tx.db.engine == postgres && d.conn != nil:
+		d.conn.Close()
+	case tx.db.engine == postgres:
+	case tx.writes:
+		tx.db.desks.writing <- d
+	default:
+		tx.db.desks.reading <- d
 	}
 }
 
@@ -222,10 +226,14 @@ func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 // writer is where the transaction writes. On SQLite its first write moves it from its reading desk to the
 // one that writes, and there takes the batch's number, which nobody else can have taken meanwhile.
 func (tx *Tx) writer(ctx context.Context) (*sql.Conn, error) {
-	if tx.db.engine == postgres || tx.reader != nil {
+	if tx.db.engine == postgres || tx.writes {
 		return tx.desk.conn, nil
 	}
-	tx.reader, tx.desk = tx.desk, <-tx.db.desks.writing
+	// What it read from goes first: while an older snapshot stands, SQLite cannot begin its log anew, and
+	// the log would grow for as long as the server runs.
+	tx.desk.rollback(ctx)
+	tx.db.desks.reading <- tx.desk
+	tx.desk, tx.writes = <-tx.db.desks.writing, true
 	if err := tx.desk.open(ctx); err != nil {
 		return nil, err
 	}
