@@ -86,6 +86,10 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 	if err := parse(flags, args[1:], "db"); err != nil {
 		return status(err, stderr)
 	}
+	if b.claims < 1 || b.accounts < 1 || b.clients < 1 {
+		fmt.Fprintln(stderr, "--claims, --accounts and --clients are at least 1")
+		return 2
+	}
 	b.say = func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
 	result, err := b.run(context.Background())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // runInit carries out “tanpu init”: it makes or migrates a database and publishes documents.
 func runInit(args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("init", "--db URL [FILE…]", stderr)
+	flags := newFlags("init", "--db URL [--library] [--parts N] [FILE…]", stderr)
 	url := flags.String("db", "", "the database: sqlite:FILE or postgres://…")
 	parts := flags.Int("parts", store.DefaultParts, "partitions of a new database; fixed for good")
 	shipped := flags.Bool("library", false, "publish the groups, factors and methodologies that ship with tanpu")

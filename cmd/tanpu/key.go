@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"time"
@@ -17,7 +18,7 @@ func runKey(args []string, stdout, stderr io.Writer) int {
 	partner := flags.String("partner", "", "the partner that the key is for")
 	operator := flags.Bool("operator", false, "make a key for the operator")
 	label := flags.String("label", "", "what the key is for, for your own lists")
-	others := flags.Duration("end-others", -1, "let the older keys of the same holder end after so long, such as 24h")
+	others := flags.Duration("end-others", 0, "let the older keys of the same holder end after so long, such as 24h")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
@@ -25,14 +26,20 @@ func runKey(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "a key is for a --partner or for the --operator")
 		return 2
 	}
+	end := false
+	flags.Visit(func(f *flag.Flag) { end = end || f.Name == "end-others" })
+	if *others < 0 {
+		fmt.Fprintln(stderr, "--end-others is a time from now on, such as 24h, or 0 for at once")
+		return 2
+	}
 	role := api.Partner
 	if *operator {
 		role = api.Operator
 	}
-	return status(makeKey(*url, role, *partner, *label, *others, stdout), stderr)
+	return status(makeKey(*url, role, *partner, *label, end, *others, stdout), stderr)
 }
 
-func makeKey(url, role, partner, label string, others time.Duration, stdout io.Writer) error {
+func makeKey(url, role, partner, label string, end bool, others time.Duration, stdout io.Writer) error {
 	ctx := context.Background()
 	db, err := store.OpenKeys(ctx, url)
 	if err != nil {
@@ -45,7 +52,7 @@ func makeKey(url, role, partner, label string, others time.Duration, stdout io.W
 	if err != nil {
 		return err
 	}
-	if others >= 0 {
+	if end {
 		if _, err := db.ExpireKeys(ctx, role, partner, hash, now.Add(others)); err != nil {
 			return err
 		}
