@@ -134,13 +134,13 @@ func connect(rawURL string, u use) (*DB, error) {
 	return nil, fault.New(fault.Invalid, "a database is named sqlite:FILE or postgres://…, not %q", redact(rawURL))
 }
 
-// redact leaves out the password of a database's address.
+// redact keeps of a database's address what can be shown: the rest may hold a password in more than one place.
 func redact(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "(not an address)"
+	scheme, _, ok := strings.Cut(rawURL, ":")
+	if !ok || len(scheme) > 20 {
+		return "(something else)"
 	}
-	return u.Redacted()
+	return scheme + ":…"
 }
 
 // sqliteDriver is what SQLite is opened by. A simulation puts a driver of its own in between, to break each step.
@@ -150,6 +150,9 @@ func connectSQLite(path string, u use) (*DB, error) {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" || strings.ContainsAny(path, "?#") {
 		return nil, fault.New(fault.Invalid, "name the database file: sqlite:FILE")
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // so that the lock is the file's, by whatever name it is opened
 	}
 	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	db := &DB{engine: sqlite}
@@ -234,12 +237,14 @@ func connectPostgres(rawURL string) (*DB, error) {
 		writing.RuntimeParams[p] = "off"
 	}
 	// Whoever holds a partition and falls silent, because its machine died or its network broke, must not
-	// hold it for the two hours that TCP may take to notice.
+	// hold it for the two hours that TCP may take to notice. Whoever names the database may say otherwise.
 	for p, v := range map[string]string{
 		"idle_in_transaction_session_timeout": "60s", "lock_timeout": "60s",
 		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30s",
 	} {
-		writing.RuntimeParams[p] = v
+		if _, said := config.RuntimeParams[p]; !said {
+			writing.RuntimeParams[p] = v
+		}
 	}
 	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(db.takeRole))
 	db.write.SetMaxIdleConns(8)
@@ -276,7 +281,28 @@ func (db *DB) load(ctx context.Context) error {
 			return fault.New(fault.Conflict, "there is no role %s, without which what is recorded could be changed; make it with the rights that the schema grants it", db.runtime)
 		}
 	}
+	if err := db.sameTime(ctx); err != nil {
+		return err
+	}
 	return db.furnish(ctx, db.Parts)
+}
+
+// maxSkew is how far a server's clock may be from PostgreSQL's, which all servers share.
+const maxSkew = time.Minute
+
+// sameTime refuses a server whose clock is wrong: its instants would move partitions ahead for good.
+func (db *DB) sameTime(ctx context.Context) error {
+	if db.engine != postgres || db.write == nil {
+		return nil
+	}
+	var theirs float64
+	if err := db.read.QueryRowContext(ctx, "SELECT extract(epoch FROM clock_timestamp())").Scan(&theirs); err != nil {
+		return fmt.Errorf("asking the database for its time: %w", err)
+	}
+	if skew := time.Since(time.UnixMicro(int64(theirs * 1e6))); skew.Abs() > maxSkew {
+		return fault.New(fault.Conflict, "this machine's clock differs from the database's by %s; set it right first", skew.Round(time.Second))
+	}
+	return nil
 }
 
 // migrations lists the engine's numbered files in order.

@@ -225,10 +225,9 @@ func (p *partner) send() bool {
 	if p.luck.IntN(4) == 0 {
 		sent = sent[:1+p.luck.IntN(len(sent))]
 	}
-	patience := time.Minute
-	impatient := !p.patient && p.luck.IntN(50) == 0
-	if impatient {
-		patience = time.Duration(p.luck.IntN(40)) * time.Millisecond
+	patience, impatient := p.patience, p.patience < time.Minute
+	if p.restless && p.luck.IntN(50) == 0 {
+		patience, impatient = time.Duration(p.luck.IntN(40))*time.Millisecond, true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -298,7 +297,7 @@ func (p *partner) settle(l *life, sent []*report, a answer, impatient bool) bool
 	switch {
 	case errors.Is(a.err, syscall.ECONNREFUSED):
 	case a.err != nil && impatient && errors.Is(a.err, context.DeadlineExceeded):
-		p.leave(sent, false)
+		p.leave(sent, l.killed.Load() != 0)
 	case a.err != nil && l.killed.Load() != 0:
 		p.leave(sent, true)
 	case a.err != nil && l.ending.Load() != 0 && !a.begun:
@@ -306,7 +305,7 @@ func (p *partner) settle(l *life, sent []*report, a answer, impatient bool) bool
 	case a.err != nil:
 		p.Errorf("a request to a server that nobody killed was not answered (answer begun: %t): %v", a.begun, a.err)
 	case a.status == http.StatusTooManyRequests:
-	case a.status == http.StatusServiceUnavailable && (p.cluster != nil || l.ending.Load() != 0):
+	case a.status == http.StatusServiceUnavailable && (p.unsteady || l.ending.Load() != 0):
 		p.leave(sent, true)
 	case a.status != http.StatusOK:
 		p.Errorf("status %d: %s", a.status, a.text)
@@ -339,7 +338,7 @@ func (p *partner) take(sent []*report, results []api.Result) {
 		p.hold(r, &results[i])
 	}
 	if len(again) > 0 {
-		if p.cluster == nil {
+		if !p.unsteady {
 			p.Errorf("%d claims are to be sent again, though only servers were killed", len(again))
 		}
 		p.leave(again, true)

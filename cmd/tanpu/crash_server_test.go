@@ -33,7 +33,7 @@ type life struct {
 	answers  chan struct{} // closed when it begins to answer
 	gone     chan struct{} // closed when the process has ended, and err says how
 	err      error
-	killed   atomic.Int64 // when it was killed, in ns; 0 while it was not
+	killed   atomic.Int64 // when it was killed or frozen, in ns; 0 while it was not
 	ending   atomic.Int64 // when it was told to end
 	mu       sync.Mutex
 	warnings []string // its last ones; guarded by mu
@@ -134,6 +134,19 @@ func (s *server) kill() (answered bool) {
 	l.cmd.Process.Kill()
 	<-l.gone
 	return answered
+}
+
+// freeze stops the server as it is; thaw lets it go on.
+func (s *server) freeze() {
+	l := s.current.Load()
+	l.killed.Store(time.Now().UnixNano())
+	l.cmd.Process.Signal(syscall.SIGSTOP)
+}
+
+func (s *server) thaw() {
+	l := s.current.Load()
+	l.cmd.Process.Signal(syscall.SIGCONT)
+	l.killed.Store(0)
 }
 
 // end tells the server to end and waits until it has.

@@ -44,8 +44,12 @@ func TestCrash(t *testing.T) {
 	t.Run("postgres killed", func(t *testing.T) {
 		own := startCluster(t)
 		o := newOrdeal(t, binary, storetest.Postgres(t), 1, n/3)
-		o.cluster = own
+		o.cluster, o.unsteady = own, true
 		o.run()
+	})
+	t.Run("postgres, a frozen server", func(t *testing.T) {
+		url := storetest.Postgres(t) + "&idle_in_transaction_session_timeout=" + silence
+		newOrdeal(t, binary, url, 2, max(1, n/50)).freeze()
 	})
 	t.Run("told to end", func(t *testing.T) {
 		storetest.Each(t, func(t *testing.T, url string) {
@@ -68,7 +72,9 @@ type ordeal struct {
 	cluster  *cluster // the PostgreSQL that is killed too, if any
 	members  []*member
 	partners []*partner
-	patient  bool // partners wait for every answer; otherwise they now and then give up on one
+	patience time.Duration // how long partners wait for an answer at most
+	restless bool          // now and then they give up much sooner
+	unsteady bool          // a server may say that it could not judge
 	checks   int
 	tally
 }
@@ -103,7 +109,7 @@ const (
 // newOrdeal makes the database, its members and partners, and servers that are not yet started.
 func newOrdeal(t *testing.T, binary, url string, servers, rounds int) *ordeal {
 	t.Helper()
-	o := &ordeal{T: t, binary: binary, url: url, rounds: rounds, seed: *crashSeed}
+	o := &ordeal{T: t, binary: binary, url: url, rounds: rounds, seed: *crashSeed, patience: time.Minute, restless: true}
 	for o.seed == 0 {
 		o.seed = uint64(rand.Uint32())
 	}
@@ -185,7 +191,11 @@ func (o *ordeal) run() {
 	began := time.Now()
 	for done := 0; done < o.rounds && !o.Failed(); {
 		n := min(o.rounds-done, max(5, done/2))
-		o.stretch(n)
+		o.stretch(func() {
+			for range n {
+				o.kill()
+			}
+		})
 		done += n
 		o.check()
 		o.Logf("%s: %s", time.Since(began).Round(time.Second), o)
@@ -214,19 +224,14 @@ func (o *ordeal) String() string {
 		o.seed, o.kills.Load(), o.hits(), o.early, o.acknowledged.Load(), o.unanswered.Load(), o.found.Load(), o.checks)
 }
 
-// stretch has partners report while n kills happen, and then until all of it is answered.
-func (o *ordeal) stretch(n int) {
+// stretch has partners report while something happens, and then until all of it is answered.
+func (o *ordeal) stretch(happen func()) {
 	calm := make(chan struct{})
 	var working sync.WaitGroup
 	for _, p := range o.partners {
 		working.Go(func() { p.work(calm, true) })
 	}
-	for range n {
-		if o.Failed() {
-			break
-		}
-		o.kill()
-	}
+	happen()
 	close(calm)
 	finished := make(chan struct{})
 	go func() {
@@ -236,12 +241,15 @@ func (o *ordeal) stretch(n int) {
 	select {
 	case <-finished:
 	case <-time.After(3 * time.Minute):
-		o.Fatalf("three minutes after the last kill some claims have no answer; the server says:\n%s", o.servers[0].said())
+		o.Fatalf("after three minutes of calm some claims have no answer; the last server says:\n%s", o.servers[len(o.servers)-1].said())
 	}
 }
 
 // kill ends somebody at a random moment, without warning, and starts them again.
 func (o *ordeal) kill() {
+	if o.Failed() {
+		return
+	}
 	moment := o.random.IntN(60) // of a start, or of what it recovers
 	if o.random.IntN(8) > 0 || o.cluster != nil {
 		moment = 20 + o.random.IntN(500)
@@ -285,10 +293,43 @@ func (o *ordeal) victims() ([]*server, *cluster) {
 	return o.servers, o.cluster
 }
 
+// silence is how long, in the ordeal of a frozen server, a transaction may say nothing before PostgreSQL ends it.
+const silence = "4s"
+
+// freeze stops one of two servers in every round while it holds partitions, as a machine that is paused or cut
+// off would. The other one must come to answer everything, and the first one, when it goes on, must not write
+// what it was about to.
+func (o *ordeal) freeze() {
+	o.unsteady, o.patience = true, 2*time.Second
+	for _, s := range o.servers {
+		s.start()
+		if err := s.ready(); err != nil {
+			o.Fatal(err)
+		}
+	}
+	for range o.rounds {
+		o.stretch(func() {
+			time.Sleep(time.Duration(200+o.random.IntN(300)) * time.Millisecond)
+			o.kills.Add(1)
+			o.servers[0].freeze()
+		})
+		o.stretch(func() {
+			time.Sleep(time.Duration(o.random.IntN(300)) * time.Millisecond)
+			o.servers[0].thaw()
+			time.Sleep(300 * time.Millisecond)
+		})
+		o.check()
+	}
+	if o.hits() == 0 {
+		o.Error("the server was never frozen while it worked on a request: nothing was tested")
+	}
+	o.Log(o)
+}
+
 // end tells the server in every round to end while partners report: whatever it took, it answers, and then it
 // ends as one that has done its work.
 func (o *ordeal) end() {
-	o.patient = true
+	o.restless = false
 	for range o.rounds {
 		o.terminate()
 		o.check()
