@@ -8,7 +8,7 @@ import (
 )
 
 // A server that falls silent while it holds a partition loses it after a minute, or when the database's address
-// says so. Without that, one that was frozen kept all others from writing for good.
+// says so. Otherwise one that is frozen would keep all others from writing.
 func TestSilence(t *testing.T) {
 	url := storetest.Postgres(t)
 	for at, want := range map[string]string{url: "1min", url + "&idle_in_transaction_session_timeout=4s": "4s"} {
