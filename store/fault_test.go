@@ -111,7 +111,7 @@ type sqliteStage struct {
 var theSQLiteStage *sqliteStage // the driver is registered once, and asks the stage of the test that runs
 
 func newSQLiteStage(t testing.TB) *sqliteStage {
-	s := &sqliteStage{t: t, path: filepath.Join(t.TempDir(), "tanpu-0.db")}
+	s := &sqliteStage{t: t, path: strings.TrimPrefix(storetest.SQLite(t), "sqlite:")}
 	if theSQLiteStage == nil {
 		sql.Register("struck sqlite", struckDriver{})
 	}

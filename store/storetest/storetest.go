@@ -32,7 +32,7 @@ func Each(t *testing.T, f func(t *testing.T, url string)) {
 // SQLite returns the URL of a database that does not exist yet, in a folder that goes when the test ends.
 func SQLite(t testing.TB) string {
 	t.Helper()
-	return "sqlite:" + filepath.Join(t.TempDir(), "tanpu.db")
+	return "sqlite:" + filepath.Join(folder(t), "tanpu.db")
 }
 
 // Postgres creates an empty database and returns its URL, as the server's superuser. The database and every role
