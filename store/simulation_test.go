@@ -70,6 +70,7 @@ type world struct {
 
 	t       *rapid.T
 	year    int
+	now     time.Time
 	parts   [2]modelPart
 	sent    []claim.Claim
 	fallen  int
@@ -88,6 +89,7 @@ type modelPart struct {
 
 func (w *world) round(t *rapid.T) {
 	w.t, w.year, w.sent = t, 2026+w.rounds, nil
+	w.now = time.Date(w.year, 8, 1, 22, 0, 0, 0, shanghai)
 	w.rounds++
 	w.begin()
 	for range rapid.IntRange(1, 30).Draw(t, "steps") {
@@ -117,7 +119,7 @@ func (w *world) begin() {
 	for i := range w.parts {
 		p := &w.parts[i]
 		p.model, p.subs, p.waiting = newModel(), nil, nil
-		err := w.db.Update(ctx(), i, 1, func(tx *store.Tx) error {
+		err := w.db.Update(ctx(), i, w.now.AddDate(0, -1, 0).UnixMicro(), func(tx *store.Tx) error {
 			first, err := tx.OpenAccounts(ctx(), 2)
 			if err != nil {
 				return err
@@ -196,9 +198,10 @@ func (w *world) send(claims []claim.Claim) {
 	}
 }
 
-// clock is what the server's clock says: it may step back.
+// clock is what the server's clock says: it goes on, and steps back a few minutes now and then.
 func (w *world) clock() int64 {
-	return time.Date(w.year, 8, 3, 0, rapid.SampledFrom([]int{0, 10, 60, -60, 600, -600, 2000, -2000}).Draw(w.t, "clock"), 0, 0, shanghai).UnixMicro()
+	w.now = w.now.Add(rapid.SampledFrom([]time.Duration{time.Minute, 10 * time.Minute, time.Hour, 10 * time.Hour, 0}).Draw(w.t, "time passes"))
+	return w.now.Add(rapid.SampledFrom([]time.Duration{0, -4 * time.Minute, 4 * time.Minute, time.Second}).Draw(w.t, "the clock is off by")).UnixMicro()
 }
 
 // strike arms the stage, or not.
