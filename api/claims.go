@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -21,10 +22,12 @@ func (s *Server) takeClaims(w http.ResponseWriter, r *http.Request) {
 	}
 	var verdicts []claim.Verdict
 	if len(claims) > 0 {
-		if verdicts, err = s.Intake.Submit(r.Context(), claims); err != nil {
-			if r.Context().Err() != nil {
-				err = problem(statusGone, "the client has gone") // its claims are judged all the same, and it can ask again
-			}
+		// Claims that were taken are judged though their sender left, and keep their share of the budget until then.
+		verdicts, err = s.Intake.Submit(context.WithoutCancel(r.Context()), claims)
+		if r.Context().Err() != nil {
+			err = problem(statusGone, "the client has gone")
+		}
+		if err != nil {
 			fail(w, err)
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -60,7 +61,7 @@ func Create(ctx context.Context, rawURL string, parts int) (*DB, error) {
 	if parts < 1 || parts > MaxParts {
 		return nil, fault.New(fault.Invalid, "a database has 1 to %d partitions, not %d", MaxParts, parts)
 	}
-	db, err := connect(rawURL, writing)
+	db, err := connect(rawURL, making)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +82,7 @@ const (
 	reading use = iota
 	keeping     // adding API keys beside a process that writes
 	writing
+	making // writing, to a database that need not be there yet
 )
 
 // Open attaches to a database for reading and writing. On SQLite a second writing process is refused.
@@ -113,7 +115,8 @@ func open(ctx context.Context, rawURL string, u use) (*DB, error) {
 func (db *DB) Close() error {
 	var errs []error
 	db.clear()
-	for _, pool := range []*sql.DB{db.write, db.read, db.lock} {
+	// On SQLite the connection that writes goes last, and takes the log back into the file.
+	for _, pool := range []*sql.DB{db.read, db.write, db.lock} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}
@@ -151,13 +154,19 @@ func connectSQLite(path string, u use) (*DB, error) {
 	if path == "" || strings.ContainsAny(path, "?#") {
 		return nil, fault.New(fault.Invalid, "name the database file: sqlite:FILE")
 	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && u != making {
+		return nil, fault.New(fault.NotFound, "there is no database %s yet; make one with: tanpu init --db sqlite:%s", path, path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return nil, fault.New(fault.NotFound, "there is no folder %s for the database", filepath.Dir(path))
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // so that the lock is the file's, by whatever name it is opened
 	}
 	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
 	db := &DB{engine: sqlite}
 	var err error
-	if u == writing {
+	if u >= writing {
 		if db.lock, err = lockFile(file, path); err != nil {
 			return nil, err
 		}
@@ -188,7 +197,7 @@ func (db *DB) bound() {
 
 // readMode lets readers make the file only where a writer may.
 func readMode(u use) string {
-	if u == writing {
+	if u >= writing {
 		return "rwc"
 	}
 	return "rw" // a WAL database cannot be read without its shared-memory file, which reading may make

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -56,6 +57,9 @@ func (d *desk) rollback(ctx context.Context) {
 // giveUp lets go of a connection on which a transaction may still be open: the next one would not begin on it.
 func (d *desk) giveUp() {
 	if d.conn != nil {
+		for _, s := range d.statements {
+			s.Close() // or SQLite takes the connection for one that is still in use, and never ends its log
+		}
 		d.conn.Raw(func(any) error { return driver.ErrBadConn })
 		d.conn.Close()
 		d.conn = nil
@@ -204,6 +208,10 @@ func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
 	return tx.desk.conn.QueryRowContext(ctx, lastRulebook).Scan(&tx.Rulebook)
 }
 
+// maxAhead is how far a clock may step back. Beyond it nothing is judged until time has caught up: an
+// instant far ahead would refuse for good, as too late, what is only waiting.
+const maxAhead = 10 * time.Minute
+
 func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 	var next, at int64
 	var hash []byte
@@ -212,6 +220,9 @@ func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 	}
 	if numbers > 0 {
 		tx.Number = next
+	}
+	if ahead := time.Duration(at-clock) * time.Microsecond; ahead > maxAhead {
+		return fmt.Errorf("its last instant is %s ahead of this server's clock: one of the two is wrong, and claims would be judged too late", ahead)
 	}
 	tx.Now = max(clock, at)
 	if numbers == 0 {

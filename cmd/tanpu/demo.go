@@ -77,6 +77,17 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer db.Close()
+	if n, err := db.Rulebook(ctx); err != nil {
+		return err
+	} else if n > 0 {
+		book, err := publish.Load(ctx, db, n)
+		if err != nil {
+			return err
+		}
+		if book.Programmes[demoProgramme] == nil {
+			return fault.New(fault.Conflict, "that database holds something else; the demo wants one of its own")
+		}
+	}
 	book, err := publishDemo(ctx, db)
 	if err != nil {
 		return err

@@ -51,6 +51,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 		return status(err, stderr)
 	}
 	defer db.Close()
+	context.AfterFunc(ctx, stop) // told twice, it ends at once
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)

@@ -262,6 +262,11 @@ func copyOf(t *testing.T, at string) string {
 	if _, err := server.Exec("CREATE DATABASE " + name + " TEMPLATE " + original + " STRATEGY wal_log"); err != nil {
 		t.Fatal(err)
 	}
+	// The copy's runtime role has the rights of the original's. It goes with the original's roles.
+	role := name + "_runtime"
+	if _, err := server.Exec("DROP ROLE IF EXISTS " + role + "; CREATE ROLE " + role + " IN ROLE " + original + "_runtime"); err != nil {
+		t.Fatal(err)
+	}
 	u.Path = "/" + name
 	return u.String()
 }

@@ -328,6 +328,9 @@ func (s *Server) batch(part int, parcels []parcel) {
 	s.answer(part, parcels, verdicts)
 }
 
+// admitWithin is when a database that does not answer is given up for this batch.
+const admitWithin = time.Minute
+
 // admit judges under a context of its own: claims that were taken are judged though their sender left.
 // A panic, which means that our own arithmetic is broken, costs this batch and not the server.
 func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict, err error) {
@@ -336,7 +339,9 @@ func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict
 			verdicts, err = nil, fmt.Errorf("judging broke: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return s.Judge.Admit(context.Background(), part, claims, s.Clock())
+	ctx, cancel := context.WithTimeout(context.Background(), admitWithin)
+	defer cancel()
+	return s.Judge.Admit(ctx, part, claims, s.Clock())
 }
 
 // answer hands out verdicts, or retry where there are none, and lets go of the partition.

@@ -75,9 +75,15 @@ func world(t *testing.T, url string) (*store.DB, *rulebook.Rulebook) {
 // verdict is that of a reading that begins and is judged at an instant.
 func verdict(t *testing.T, db *store.DB, sub, id, object string, at time.Time) reason.Code {
 	t.Helper()
+	return verdictAt(t, db, sub, id, object, at, at)
+}
+
+// verdictAt has an act judged at another time than that at which it was done.
+func verdictAt(t *testing.T, db *store.DB, sub, id, object string, at, clock time.Time) reason.Code {
+	t.Helper()
 	c := claim.Claim{Partner: "utility", ID: id, Sub: sub, Scenario: "meter", Start: at.UnixMicro(), End: at.UnixMicro(), Evidence: "system", Object: object,
 		Quantities: []claim.Quantity{{Name: "used", Text: "1"}}}
-	v, err := (&intake.Judge{DB: db}).Admit(t.Context(), db.Route(sub), []claim.Claim{c}, at.UnixMicro())
+	v, err := (&intake.Judge{DB: db}).Admit(t.Context(), db.Route(sub), []claim.Claim{c}, clock.UnixMicro())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +142,7 @@ func TestGrantAndRevoke(t *testing.T) {
 		if got := verdict(t, db, first.Sub, "f", "", later); got != reason.LinkRevoked {
 			t.Errorf("after the end: %s", got)
 		}
-		if got := verdict(t, db, first.Sub, "b", "", now); got != reason.Replay {
+		if got := verdictAt(t, db, first.Sub, "b", "", now, later); got != reason.Replay {
 			t.Errorf("a retry after the end: %s", got)
 		}
 		if err := link.Revoke(t.Context(), db, "nobody", "", later); fault.KindOf(err) != fault.NotFound {

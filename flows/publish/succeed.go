@@ -57,7 +57,7 @@ func sameGroup(document string, old methodology.Group, groups []methodology.Grou
 	}
 	now := groups[i]
 	same := now.Kind == old.Kind && now.Tolerance == old.Tolerance && now.Span == old.Span && now.Period == old.Period &&
-		now.Greatest == old.Greatest && (now.Includes == nil) == (old.Includes == nil) && (old.Includes == nil || *now.Includes == *old.Includes)
+		now.Greatest == old.Greatest && now.EachObject == old.EachObject && (now.Includes == nil) == (old.Includes == nil) && (old.Includes == nil || *now.Includes == *old.Includes)
 	if !same {
 		return fault.New(fault.Conflict, "%s.groups.yaml: group %s is published; only its title can change", document, old.Name)
 	}

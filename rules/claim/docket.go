@@ -152,7 +152,7 @@ func (s *Session) measured(m *matter) (code reason.Code, operands reason.Operand
 	if code != reason.OK {
 		return code, operands
 	}
-	if o := m.claim.Object; o != "" && !slices.Contains(m.link.Objects, o) {
+	if o := m.claim.Object; (o != "" || m.group.EachObject) && !slices.Contains(m.link.Objects, o) {
 		return reason.ObjectUnknown, reason.Operands{Got: o}
 	}
 	return m.method.Plausible(&given, m.inputs)
@@ -228,13 +228,22 @@ func (d *Docket) slot(m *matter) (Slot, bool) {
 	return s, true
 }
 
-// total is the key of a period's total: the local period, and the object where the claim names one.
+// total is the key of a period's total: the local period, and the object where the group counts each.
+// Elsewhere the object is left out, or the same month would count once with the meter's name and once without.
 func (m *matter) total(period string) string {
 	name := m.local(period)
-	if m.claim.Object != "" {
-		name += "/" + m.claim.Object
+	if o := m.object(); o != "" {
+		name += "/" + o
 	}
 	return name
+}
+
+// object is what the group counts apart from others of the person's, "" where it counts the person.
+func (m *matter) object() string {
+	if m.group.EachObject {
+		return m.claim.Object
+	}
+	return ""
 }
 
 // local names the local day, month or year of the claim's start.
@@ -267,7 +276,7 @@ func (m *matter) capped() []Period {
 }
 
 func (m *matter) kept(input, period string) Kept {
-	return Kept{m.link.Account, m.method.ID, input, m.claim.Object, period}
+	return Kept{m.link.Account, m.method.ID, input, m.object(), period}
 }
 
 func (m *matter) vintage() string { return m.local("year") }

@@ -14,7 +14,7 @@ import (
 // meterDocuments hold one methodology under which a claim can be wrong in every way there is.
 var meterDocuments = map[string]string{
 	"m.groups.yaml": `
-meter: {kind: total, period: month, repeat: refuse, title: a meter}
+meter: {kind: total, period: month, repeat: refuse, each: object, title: a meter}
 `,
 	"m.methodology.yaml": methodologyOfMeter("METER", "2024-01-01"),
 	"l.methodology.yaml": methodologyOfMeter("LATER", "2030-01-01"),

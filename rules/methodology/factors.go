@@ -60,8 +60,19 @@ func (f *Factor) at(region string, day int) *FactorValue {
 	return nil
 }
 
-// Within reports whether a region lies in another: its code begins with the other's.
-func Within(region, area string) bool { return strings.HasPrefix(region, area) }
+// Within reports whether a region lies in another: its code begins with the other's. GB/T 2260 fills the
+// codes of provinces and cities up with zeros, so CN-420106, a district, lies in CN-420100, the city.
+func Within(region, area string) bool {
+	if strings.HasPrefix(region, area) {
+		return true
+	}
+	country, digits, _ := strings.Cut(area, "-")
+	if len(digits) != 6 {
+		return false
+	}
+	short := strings.TrimSuffix(strings.TrimSuffix(digits, "00"), "00")
+	return len(short) < 6 && len(short) > 0 && strings.HasPrefix(region, country+"-"+short)
+}
 
 // ParseFactors reads a *.factors.yaml document.
 func ParseFactors(file string, text []byte) (Factors, error) {

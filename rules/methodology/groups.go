@@ -18,14 +18,15 @@ const (
 
 // A Group is a set of acts of which each counts once, across partners and programmes.
 type Group struct {
-	Name      string
-	Kind      GroupKind
-	Tolerance time.Duration // spans: how far two acts may overlap
-	Span      time.Duration // spans: how long an act may last
-	Period    string        // total: day or month
-	Greatest  bool          // total: may be reported again, and the greatest counts
-	Includes  *Inclusion    // total: acts of another group that it counts too
-	Title     Text
+	Name       string
+	Kind       GroupKind
+	Tolerance  time.Duration // spans: how far two acts may overlap
+	Span       time.Duration // spans: how long an act may last
+	Period     string        // total: day or month
+	Greatest   bool          // total: may be reported again, and the greatest counts
+	EachObject bool          // a total counts once for each object (a meter), which the claim then must name
+	Includes   *Inclusion    // total: acts of another group that it counts too
+	Title      Text
 }
 
 // An Inclusion is the acts of one activity in another group, such as the walks among trips.
@@ -77,6 +78,7 @@ func parseGroup(e document.Entry) Group {
 		repeat, _ := f.Need("repeat").OneOf("refuse", "greatest")
 		g.Greatest = repeat == "greatest"
 		g.Includes = parseInclusion(f.Take("includes"))
+		g.EachObject = parseEach(f.Take("each"), g)
 	}
 	if ok { // without a kind there is no telling which keys belong
 		f.Close()
@@ -90,6 +92,19 @@ func parseSpan(v document.Value) time.Duration {
 		v.Errorf("longer than a year (8784h)")
 	}
 	return d
+}
+
+// parseEach reads whether a total counts once for each object, such as a meter, and not once for the person.
+func parseEach(v document.Value, g Group) bool {
+	if !v.Present() {
+		return false
+	}
+	_, ok := v.OneOf("object")
+	if ok && g.Greatest {
+		v.Errorf("a total that is reported again describes the person's whole period; only one with repeat: refuse can be counted for each object")
+		return false
+	}
+	return ok
 }
 
 func parseInclusion(v document.Value) *Inclusion {

@@ -110,7 +110,7 @@ func parsePoints(v document.Value, zone *time.Location) *Points {
 	return p
 }
 
-// parsePer reads how much CO2e earns a point: at least a milligram, so that points stay in range.
+// parsePer reads how much CO2e earns a point: at least a gram, so that all the points there can be stay in range.
 func parsePer(v document.Value) quantity.Rat {
 	a, unit, ok := v.Quantity()
 	mg, _ := quantity.ParseUnit("mgCO2e")
@@ -118,8 +118,8 @@ func parsePer(v document.Value) quantity.Rat {
 		return quantity.Int(1)
 	}
 	base, fits := unit.Base(a)
-	if unit.Dim != mg.Dim || !fits || base.Cmp(quantity.Int(1)) < 0 {
-		v.Errorf("a point is earned per amount of CO2e, such as: 10 gCO2e")
+	if unit.Dim != mg.Dim || !fits || base.Cmp(quantity.Int(1000)) < 0 {
+		v.Errorf("a point is earned per amount of CO2e, at least 1 gCO2e, such as: 10 gCO2e")
 		return quantity.Int(1)
 	}
 	return base
