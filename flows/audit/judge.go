@@ -27,6 +27,7 @@ type judge struct {
 	spans   map[claim.Line][]claim.Span // accepted so far, in order of start
 	entries map[ledger.Key]int64        // what they leave on the account's balances
 	claims  []claim.Claim               // of one batch
+	widest  []claim.Near
 }
 
 // account judges all claims of one account and holds what follows from them against what is recorded.
@@ -80,7 +81,7 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 	j.register(b.at)
 	docket := claim.Open(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
 	j.near(docket.Needs.Near)
-	outcome := docket.Judge(j.Part, b.number, j.known)
+	outcome := docket.JudgeAgain(j.Part, b.number, j.known)
 	made := outcome.Rows
 	for i, r := range rows {
 		if len(made) == 0 || made[0].Claim != &j.claims[i] {
@@ -91,11 +92,11 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 		made = made[1:]
 	}
 	j.accepted(outcome.Rows, b.book)
-	for _, p := range outcome.Entry.Postings() {
-		if p.Holder > 0 {
-			j.entries[p.Key] += p.Amount
+	for key, amount := range outcome.Entry.All() {
+		if key.Holder > 0 {
+			j.entries[key] += amount
 		} else {
-			j.counters[p.Key] += p.Amount
+			j.counters[key] += amount
 		}
 	}
 }
@@ -150,17 +151,21 @@ func (j *judge) register(at claim.Micros) {
 // account has many.
 func (j *judge) near(needs []claim.Near) {
 	clear(j.known.Spans)
-	widest := map[claim.Line]claim.Near{}
+	j.widest = j.widest[:0]
 	for _, n := range needs {
-		if w, ok := widest[n.Line]; ok {
-			n.From, n.To = min(n.From, w.From), max(n.To, w.To)
+		i := slices.IndexFunc(j.widest, func(w claim.Near) bool { return w.Line == n.Line })
+		if i < 0 {
+			j.widest = append(j.widest, n)
+			continue
 		}
-		widest[n.Line] = n
+		w := &j.widest[i]
+		w.From, w.To = min(n.From, w.From), max(n.To, w.To)
 	}
-	for line, n := range widest {
-		all := j.spans[line]
-		for i := after(all, n.From); i < len(all) && all[i].Start <= n.To; i++ {
-			j.known.Spans[line] = append(j.known.Spans[line], all[i])
+	for _, w := range j.widest {
+		all := j.spans[w.Line]
+		from, to := after(all, w.From), after(all, w.To+1)
+		if from < to {
+			j.known.Spans[w.Line] = all[from:to:to] // Judge appends, and must not append here
 		}
 	}
 }

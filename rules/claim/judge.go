@@ -40,13 +40,25 @@ type Outcome struct {
 // Judge goes through the docket in order of arrival; the first reason that applies is the verdict.
 // It updates known, which NewKnown made, so that later claims of the docket see the earlier ones.
 func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
+	return d.outcome(part, number, known, NewKnown())
+}
+
+// JudgeAgain is Judge for whoever keeps known from batch to batch, and so need not hear what changed.
+func (d *Docket) JudgeAgain(part int, number int64, known *Known) *Outcome {
+	return d.outcome(part, number, known, known)
+}
+
+func (d *Docket) outcome(part int, number int64, known, changed *Known) *Outcome {
 	o := &Outcome{
 		Verdicts: make([]Verdict, len(d.cases)),
 		Rows:     make([]Row, 0, len(d.cases)),
 		Counts:   Counts{},
-		Changed:  NewKnown(),
+		Changed:  changed,
 	}
-	fresh := make(map[Identity]int, len(d.cases)) // places in o.Rows
+	var fresh map[Identity]int // places in o.Rows, for those that come after
+	if len(d.cases) > 1 {
+		fresh = make(map[Identity]int, len(d.cases))
+	}
 	for i := range d.cases {
 		m := &d.cases[i]
 		place := len(o.Rows)
@@ -63,7 +75,9 @@ func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
 		}
 		row.Verdict.Ref = Ref{Part: part, Batch: number, Ord: place}
 		d.post(row, m, o)
-		fresh[m.identity()] = place
+		if fresh != nil {
+			fresh[m.identity()] = place
+		}
 		o.Verdicts[i] = row.Verdict
 	}
 	return o

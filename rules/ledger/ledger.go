@@ -5,6 +5,7 @@ package ledger
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -107,15 +108,24 @@ type Posting struct {
 	Amount int64
 }
 
+// All runs through what the entry adds to each balance, in no order.
+func (e *Entry) All() iter.Seq2[Key, int64] {
+	return func(yield func(Key, int64) bool) {
+		for asset, book := range e.assets {
+			for holder, n := range book {
+				if n != 0 && !yield(Key{holder, asset}, n) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Postings lists what the entry adds to each balance, in order of holder and asset.
 func (e *Entry) Postings() []Posting {
 	var out []Posting
-	for asset, book := range e.assets {
-		for holder, n := range book {
-			if n != 0 {
-				out = append(out, Posting{Key{holder, asset}, n})
-			}
-		}
+	for k, n := range e.All() {
+		out = append(out, Posting{k, n})
 	}
 	slices.SortFunc(out, func(a, b Posting) int {
 		return cmp.Or(cmp.Compare(a.Holder, b.Holder), strings.Compare(string(a.Asset), string(b.Asset)))
