@@ -215,6 +215,24 @@ func TestBatches(t *testing.T) {
 	})
 }
 
+// A clock that is far behind judges nothing, since it would refuse as too late what only waits; nothing is written,
+// and when time has caught up it goes on.
+func TestClockFarBehind(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 1)
+		put(t, db, documents...)
+		sub := members(t, db, 0, 1, "city", "bikes")[0]
+		admit(t, db, 0, noon, ride(sub, "a", 0))
+		j := &intake.Judge{DB: db}
+		if _, err := j.Admit(ctx(), 0, []claim.Claim{ride(sub, "b", 10)}, noon-600e6-1); err == nil {
+			t.Error("a clock more than ten minutes behind judged a claim")
+		}
+		if v := admit(t, db, 0, noon-600e6, ride(sub, "b", 10)); v[0].Reason != reason.OK || v[0].Ref.Batch != 2 {
+			t.Errorf("ten minutes behind: %+v, want batch 2", v)
+		}
+	})
+}
+
 // Transactions of one partition come one after the other, whoever begins them; what each read still holds when it writes.
 func TestUpdateAlone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
