@@ -7,7 +7,10 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -133,8 +136,8 @@ func check(book *rulebook.Rulebook, c *Consent, now time.Time) error {
 		return fault.New(fault.Invalid, "a consent registers at most %d objects", maxObjects)
 	}
 	for _, o := range c.Objects {
-		if o == "" || len(o) > claim.MaxID {
-			return fault.New(fault.Invalid, "an object's name has 1 to %d bytes", claim.MaxID)
+		if o == "" || len(o) > claim.MaxID || !utf8.ValidString(o) || strings.ContainsFunc(o, unicode.IsControl) {
+			return fault.New(fault.Invalid, "an object's name has 1 to %d bytes of printable text", claim.MaxID)
 		}
 	}
 	if c.Since.IsZero() {

@@ -172,6 +172,8 @@ func TestRefused(t *testing.T) {
 			"a purpose":         {func(c *link.Consent) { c.Purposes = []string{"credit", "sell"} }, fault.Invalid},
 			"an object's name":  {func(c *link.Consent) { c.Objects = []string{""} }, fault.Invalid},
 			"a long name":       {func(c *link.Consent) { c.Objects = []string{strings.Repeat("x", claim.MaxID+1)} }, fault.Invalid},
+			"a control":         {func(c *link.Consent) { c.Objects = []string{"meter\x00"} }, fault.Invalid},
+			"no UTF-8":          {func(c *link.Consent) { c.Objects = []string{"meter\xff"} }, fault.Invalid},
 			"many objects":      {func(c *link.Consent) { c.Objects = make([]string, 21) }, fault.Invalid},
 			"another's object":  {func(c *link.Consent) { c.Objects = []string{"free", "taken"} }, fault.Conflict},
 			"no account":        {func(c *link.Consent) { c.Account = store.AccountID{Part: owner.Account.Part, Number: 99} }, fault.NotFound},
