@@ -28,6 +28,7 @@ type judge struct {
 	entries map[ledger.Key]int64        // what they leave on the account's balances
 	claims  []claim.Claim               // of one batch
 	widest  []claim.Near
+	docket  claim.Docket
 }
 
 // account judges all claims of one account and holds what follows from them against what is recorded.
@@ -79,9 +80,9 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 		return
 	}
 	j.register(b.at)
-	docket := claim.Open(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
-	j.near(docket.Needs.Near)
-	outcome := docket.JudgeAgain(j.Part, b.number, j.known)
+	j.docket.Reopen(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
+	j.near(j.docket.Needs.Near)
+	outcome := j.docket.JudgeAgain(j.Part, b.number, j.known)
 	made := outcome.Rows
 	for i, r := range rows {
 		if len(made) == 0 || made[0].Claim != &j.claims[i] {

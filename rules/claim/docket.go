@@ -25,6 +25,7 @@ type Docket struct {
 	Session
 	Needs Needs
 	cases []matter
+	again Outcome // of JudgeAgain
 }
 
 // A matter is one claim on the docket.
@@ -44,7 +45,17 @@ type matter struct {
 
 // Open puts claims on a docket. Links are those of the claims' subs.
 func Open(s Session, claims []Claim, links map[string]*Link) *Docket {
-	d := &Docket{Session: s, cases: make([]matter, len(claims))}
+	d := &Docket{}
+	d.Reopen(s, claims, links)
+	return d
+}
+
+// Reopen puts other claims on a docket, in the same memory: what it held, and what JudgeAgain made of
+// it, is gone.
+func (d *Docket) Reopen(s Session, claims []Claim, links map[string]*Link) {
+	d.Session, d.Needs = s, d.Needs.emptied()
+	d.cases = slices.Grow(d.cases[:0], len(claims))[:len(claims)]
+	clear(d.cases)
 	for i := range claims {
 		m := &d.cases[i]
 		m.claim, m.body = &claims[i], Body(&claims[i])
@@ -54,7 +65,6 @@ func Open(s Session, claims []Claim, links map[string]*Link) *Docket {
 		m.refused, m.operands = s.read(m)
 		d.need(m)
 	}
-	return d
 }
 
 // read finds the first reason to refuse a claim that lies in the claim itself.

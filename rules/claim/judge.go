@@ -40,20 +40,27 @@ type Outcome struct {
 // Judge goes through the docket in order of arrival; the first reason that applies is the verdict.
 // It updates known, which NewKnown made, so that later claims of the docket see the earlier ones.
 func (d *Docket) Judge(part int, number int64, known *Known) *Outcome {
-	return d.outcome(part, number, known, NewKnown())
+	o := &Outcome{Changed: NewKnown()}
+	d.judgeAll(part, number, known, o)
+	return o
 }
 
-// JudgeAgain is Judge for whoever keeps known from batch to batch, and so need not hear what changed.
+// JudgeAgain is Judge for whoever keeps known from docket to docket, and so need not hear what changed.
+// The outcome is good until the docket is opened again.
 func (d *Docket) JudgeAgain(part int, number int64, known *Known) *Outcome {
-	return d.outcome(part, number, known, known)
+	o := &d.again
+	clear(o.Counts)
+	o.Entry.Reset()
+	o.Changed = known
+	d.judgeAll(part, number, known, o)
+	return o
 }
 
-func (d *Docket) outcome(part int, number int64, known, changed *Known) *Outcome {
-	o := &Outcome{
-		Verdicts: make([]Verdict, len(d.cases)),
-		Rows:     make([]Row, 0, len(d.cases)),
-		Counts:   Counts{},
-		Changed:  changed,
+func (d *Docket) judgeAll(part int, number int64, known *Known, o *Outcome) {
+	o.Verdicts = slices.Grow(o.Verdicts[:0], len(d.cases))[:len(d.cases)]
+	o.Rows = slices.Grow(o.Rows[:0], len(d.cases))
+	if o.Counts == nil {
+		o.Counts = Counts{}
 	}
 	var fresh map[Identity]int // places in o.Rows, for those that come after
 	if len(d.cases) > 1 {
@@ -80,7 +87,6 @@ func (d *Docket) outcome(part int, number int64, known, changed *Known) *Outcome
 		}
 		o.Verdicts[i] = row.Verdict
 	}
-	return o
 }
 
 // again finds whether the claim's identity has its verdict already, from before or in this batch, and

@@ -129,6 +129,11 @@ type Needs struct {
 	Nets  []ledger.Key
 }
 
+// emptied is the same lists without what is in them.
+func (n Needs) emptied() Needs {
+	return Needs{n.Same[:0], n.Near[:0], n.Slots[:0], n.Usage[:0], n.Kept[:0], n.Nets[:0]}
+}
+
 // Near asks for the accepted spans of a line that may overlap [From, To].
 type Near struct {
 	Line

@@ -58,6 +58,7 @@ type Entry struct {
 	assets map[Asset]map[Holder]int64
 	last   Asset // most postings are of the asset that the one before was of
 	book   map[Holder]int64
+	spare  []map[Holder]int64
 }
 
 // Move posts amount of the asset from one holder to another; a negative amount moves it back.
@@ -82,11 +83,30 @@ func (e *Entry) of(asset Asset) map[Holder]int64 {
 	}
 	book := e.assets[asset]
 	if book == nil {
-		book = map[Holder]int64{}
+		book = e.blank()
 		e.assets[asset] = book
 	}
 	e.last, e.book = asset, book
 	return book
+}
+
+func (e *Entry) blank() map[Holder]int64 {
+	if n := len(e.spare); n > 0 {
+		book := e.spare[n-1]
+		e.spare = e.spare[:n-1]
+		return book
+	}
+	return map[Holder]int64{}
+}
+
+// Reset empties the entry and keeps its memory.
+func (e *Entry) Reset() {
+	for _, book := range e.assets {
+		clear(book)
+		e.spare = append(e.spare, book)
+	}
+	clear(e.assets)
+	e.last, e.book = "", nil
 }
 
 func mustAdd(a, b int64) int64 {
