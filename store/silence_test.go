@@ -11,7 +11,7 @@ import (
 // says so. Otherwise one that is frozen would keep all others from writing.
 func TestSilence(t *testing.T) {
 	url := storetest.Postgres(t)
-	for at, want := range map[string]string{url: "1min", url + "&idle_in_transaction_session_timeout=4s": "4s"} {
+	for at, want := range map[string]string{url: "15s", url + "&idle_in_transaction_session_timeout=4s": "4s"} {
 		db, err := connect(at, writing)
 		if err != nil {
 			t.Fatal(err)

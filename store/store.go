@@ -248,7 +248,7 @@ func connectPostgres(rawURL string) (*DB, error) {
 	// Whoever holds a partition and falls silent, because its machine died or its network broke, must not
 	// hold it for the two hours that TCP may take to notice. Whoever names the database may say otherwise.
 	for p, v := range map[string]string{
-		"idle_in_transaction_session_timeout": "60s", "lock_timeout": "60s",
+		"idle_in_transaction_session_timeout": "15s", "lock_timeout": "60s",
 		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30s",
 	} {
 		if _, said := config.RuntimeParams[p]; !said {
