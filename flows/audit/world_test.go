@@ -283,6 +283,16 @@ func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 	}
 }
 
+// recorded is how many claims left a row.
+func (w *world) recorded() (n int64) {
+	for code, k := range w.seen {
+		if code.Recorded() {
+			n += int64(k)
+		}
+	}
+	return n
+}
+
 // live builds a world and lets it live: consents end, meters are registered after they were read.
 func live(t testing.TB, url string, members, days int) *world {
 	w := newWorld(t, url, 3, members)
