@@ -20,7 +20,7 @@ import (
 // TestModel has random claims judged through a real store, and holds every verdict, row and balance
 // against a model that shares no code with the rules.
 func TestModel(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { simulate(t, newSQLiteStage(t), 30, false) })
+	t.Run("sqlite", func(t *testing.T) { simulate(t, newSQLiteStage(t), 20, false) })
 	t.Run("postgres", func(t *testing.T) { simulate(t, newPostgresStage(t), 12, false) })
 }
 
@@ -29,8 +29,8 @@ func TestModel(t *testing.T) {
 // there, nothing may count twice, and batches must be numbered without gaps. A failure is shrunk by
 // rapid and can be run again by the seed that it prints.
 func TestFaults(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { simulate(t, newSQLiteStage(t), 50, true) })
-	t.Run("postgres", func(t *testing.T) { simulate(t, newPostgresStage(t), 25, true) })
+	t.Run("sqlite", func(t *testing.T) { simulate(t, newSQLiteStage(t), 30, true) })
+	t.Run("postgres", func(t *testing.T) { simulate(t, newPostgresStage(t), 20, true) })
 }
 
 func simulate(t *testing.T, s stage, rounds int, faults bool) {

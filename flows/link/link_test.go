@@ -54,9 +54,9 @@ scenarios:
 
 var now = time.Date(2026, 8, 21, 12, 0, 0, 0, time.UTC)
 
-func world(t *testing.T, url string) (*store.DB, *rulebook.Rulebook) {
+func world(t *testing.T, url string, parts int) (*store.DB, *rulebook.Rulebook) {
 	t.Helper()
-	db, err := store.Create(t.Context(), url, 4)
+	db, err := store.Create(t.Context(), url, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func verdictAt(t *testing.T, db *store.DB, sub, id, object string, at, clock tim
 // A consent is in force from its beginning to its end, and only for what was agreed to.
 func TestGrantAndRevoke(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		db, book := world(t, url)
+		db, book := world(t, url, 4)
 		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Objects: []string{"meter 1"}}
 		first, err := link.Grant(t.Context(), db, book, consent, now)
 		if err != nil {
@@ -154,7 +154,7 @@ func TestGrantAndRevoke(t *testing.T) {
 // What cannot be granted says why, and leaves nothing behind.
 func TestRefused(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		db, book := world(t, url)
+		db, book := world(t, url, 4)
 		good := link.Consent{Programme: "city", Partner: "utility", Purposes: claim.Purposes, Objects: []string{"taken"}}
 		owner, err := link.Grant(t.Context(), db, book, good, now)
 		if err != nil {
@@ -214,7 +214,7 @@ func accounts(t *testing.T, db *store.DB) (n int) {
 // Of two who register one meter at once, one gets it.
 func TestGrantAtOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		db, book := world(t, url)
+		db, book := world(t, url, 4)
 		errs := make([]error, 6)
 		var wg sync.WaitGroup
 		for i := range errs {
@@ -241,8 +241,8 @@ func TestGrantAtOnce(t *testing.T) {
 // Members who are brought along are spread over the partitions, each with a sub of its own.
 func TestEnrol(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		db, book := world(t, url)
-		for _, n := range []int{0, 1, 3, 4, 9001} {
+		db, book := world(t, url, 3)
+		for _, n := range []int{0, 1, 3, 4, 101} {
 			subs, err := link.Enrol(t.Context(), db, book, "city", "utility", n, now)
 			if err != nil || len(subs) != n {
 				t.Fatalf("enrolling %d: %d subs, %v", n, len(subs), err)
@@ -261,6 +261,21 @@ func TestEnrol(t *testing.T) {
 		}
 		if _, err := link.Enrol(t.Context(), db, book, "city", "stranger", 1, now); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a stranger enrolled a member: %v", err)
+		}
+	})
+}
+
+// A partition that gets many opens them in several transactions.
+func TestEnrolMany(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 1)
+		const n = 2001
+		subs, err := link.Enrol(t.Context(), db, book, "city", "utility", n, now)
+		if err != nil || len(subs) != n {
+			t.Fatalf("%d subs, %v", len(subs), err)
+		}
+		if _, _, err := db.Account(t.Context(), store.AccountID{Part: 0, Number: n}); err != nil {
+			t.Error(err)
 		}
 	})
 }
