@@ -12,7 +12,12 @@ func ParseBody(c *Claim, body string) bool {
 	if body == "{}" {
 		return true
 	}
+	last := "" // names come in order, each once
 	rest, ok := object(body, func(name, rest string) (string, bool) {
+		if name <= last {
+			return "", false
+		}
+		last = name
 		if name == "quantities" {
 			return object(rest, func(name, rest string) (string, bool) {
 				text, rest, ok := quoted(rest)
@@ -21,9 +26,9 @@ func ParseBody(c *Claim, body string) bool {
 			})
 		}
 		text, rest, ok := quoted(rest)
-		return rest, ok && c.setBody(name, text)
+		return rest, ok && text != "" && c.setBody(name, text)
 	})
-	return ok && rest == "" && string(appendBody(make([]byte, 0, 256), c)) == body
+	return ok && rest == ""
 }
 
 // setBody sets one of the texts in a body.
@@ -64,23 +69,25 @@ func object(s string, value func(name, rest string) (string, bool)) (rest string
 	}
 }
 
-// quoted reads the string that s begins with. Strings without escapes stay where they are.
+// quoted reads the string that s begins with, if it is written as appendString would. Strings without
+// escapes stay where they are.
 func quoted(s string) (text, rest string, ok bool) {
 	if s == "" || s[0] != '"' {
 		return "", "", false
 	}
 	escaped := false
 	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
+		switch c := s[i]; {
+		case c < ' ':
+			return "", "", false
+		case c == '\\':
 			escaped = true
 			i++
-		case '"':
-			if !escaped {
-				return s[1:i], s[i+1:], true
-			}
+		case c == '"' && !escaped:
+			return s[1:i], s[i+1:], true
+		case c == '"':
 			text, err := strconv.Unquote(s[:i+1]) // the escapes of RFC 8785 are Go's as well
-			return text, s[i+1:], err == nil
+			return text, s[i+1:], err == nil && string(appendString(nil, text)) == s[:i+1]
 		}
 	}
 	return "", "", false

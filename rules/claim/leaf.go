@@ -151,13 +151,16 @@ func appendField(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}
-	b = append(appendString(comma(b), name), ':')
-	return appendString(b, value)
+	return appendString(appendName(b, name), value)
+}
+
+// appendName writes the name of a member, one of our own words, which need no escape.
+func appendName(b []byte, name string) []byte {
+	return append(append(append(comma(b), '"'), name...), '"', ':')
 }
 
 func appendInt(b []byte, name string, n int64) []byte {
-	b = append(appendString(comma(b), name), ':')
-	return strconv.AppendInt(b, n, 10)
+	return strconv.AppendInt(appendName(b, name), n, 10)
 }
 
 // appendString quotes s as RFC 8785 §3.2.2.2 says.
