@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -80,13 +81,8 @@ func (r *record) integer(i int) int64 {
 		n, _ := r.sqlite[i].(int64) // tables are STRICT
 		return n
 	}
-	switch b := r.postgres[i]; len(b) {
-	case 4:
-		return int64(int32(binary.BigEndian.Uint32(b)))
-	case 8:
-		return int64(binary.BigEndian.Uint64(b))
-	}
-	return 0
+	n, _ := strconv.ParseInt(string(r.postgres[i]), 10, 64)
+	return n
 }
 
 func (r *record) text(i int) string {
@@ -182,7 +178,8 @@ func (s *Snapshot) each(ctx context.Context, f func(*record), query string, args
 }
 
 func eachPostgres(ctx context.Context, c *pgx.Conn, f func(*record), query string, args []int64) error {
-	given := []any{pgx.QueryResultFormats{pgx.BinaryFormatCode}}
+	// As text: to send a value in binary, PostgreSQL first takes a kilobyte for it.
+	given := []any{pgx.QueryResultFormatsByOID{pgtype.ByteaOID: pgx.BinaryFormatCode}}
 	for _, a := range args {
 		given = append(given, a)
 	}
@@ -272,10 +269,10 @@ func (s *Snapshot) Objects(ctx context.Context, in Range, f func(account claim.N
 		"SELECT account, object, at FROM account_object WHERE part = $1 AND account BETWEEN $2 AND $3")
 }
 
-// Claims runs f on the claims of accounts in a range, in order of account, group and start. Their
-// operands, and the fields that the body tells of, are not taken apart.
+// Claims runs f on the claims of accounts in a range, account by account. Their operands, and the fields
+// that the body tells of, are not taken apart.
 func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) error {
-	const order = " FROM claim WHERE part = $1 AND account BETWEEN $2 AND $3 ORDER BY account, grp, start, batch, ord"
+	const order = " FROM claim WHERE part = $1 AND account BETWEEN $2 AND $3 ORDER BY account"
 	texts := claimTexts
 	if s.db.engine == sqlite {
 		// Every column that SQLite hands over costs several locks and an allocation: one column costs a third.

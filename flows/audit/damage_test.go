@@ -124,7 +124,7 @@ var damages = []struct {
 
 func TestDamage(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		live(t, url, 10, 8).db.Close()
+		live(t, url, 7, 7).db.Close()
 		w := newWreck(t, url)
 		for _, d := range damages {
 			t.Run(d.name, func(t *testing.T) {

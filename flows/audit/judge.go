@@ -19,10 +19,10 @@ import (
 // before have left, and nothing from the tables that were derived from them when they were judged first.
 type judge struct {
 	*reach
-	rows []store.ClaimRow // the account's claims, as they are clustered
+	rows []store.ClaimRow // the account's claims
 
 	who     *person
-	order   []*store.ClaimRow // the same in order of arrival
+	order   []*store.ClaimRow // the same in the order that is needed
 	known   *claim.Known
 	spans   map[claim.Line][]claim.Span // accepted so far, in order of start
 	entries map[ledger.Key]int64        // what they leave on the account's balances
@@ -39,11 +39,12 @@ func (j *judge) account() {
 		j.who = &person{}
 	}
 	j.known, j.spans, j.entries = claim.NewKnown(), map[claim.Line][]claim.Span{}, map[ledger.Key]int64{}
-	j.overlaps()
 	j.order = j.order[:0]
 	for i := range j.rows {
 		j.order = append(j.order, &j.rows[i])
 	}
+	slices.SortFunc(j.order, func(a, b *store.ClaimRow) int { return cmp.Compare(a.Start, b.Start) })
+	j.overlaps()
 	slices.SortFunc(j.order, func(a, b *store.ClaimRow) int {
 		return cmp.Or(cmp.Compare(a.Verdict.Ref.Batch, b.Verdict.Ref.Batch), cmp.Compare(a.Verdict.Ref.Ord, b.Verdict.Ref.Ord))
 	})
@@ -180,7 +181,7 @@ func after(spans []claim.Span, at claim.Micros) int {
 func (j *judge) accepted(rows []claim.Row, book *rulebook.Rulebook) {
 	for i := range rows {
 		r := &rows[i]
-		if r.Verdict.Reason.Kind() != reason.Accepted || book.Groups[r.Group].Kind != methodology.Spans {
+		if r.Verdict.Reason.Kind() != reason.Accepted || book.Group(r.Group).Kind != methodology.Spans {
 			continue
 		}
 		line := claim.Line{Account: r.Account, Group: r.Group}
@@ -238,30 +239,37 @@ func differences(r *store.ClaimRow, row *claim.Row) string {
 	return strings.Join(wrong, "; ")
 }
 
-// overlaps looks among the claims recorded as accepted for acts that one person cannot have done both.
-// The rows are in order of group and start.
+// overlaps looks among the claims recorded as accepted, in order of start, for acts that one person cannot
+// have done both.
 func (j *judge) overlaps() {
-	for i := range j.rows {
-		r := &j.rows[i]
-		if r.Group == "" || r.Verdict.Reason.Kind() != reason.Accepted {
-			continue
-		}
-		b := j.partition.batch(r.Verdict.Ref.Batch)
-		if b == nil || b.book == nil {
-			continue
-		}
-		g := b.book.Groups[r.Group]
-		if g.Kind != methodology.Spans {
+	for i, r := range j.order {
+		g := j.spanning(r)
+		if g == nil {
 			continue
 		}
 		this := claim.Span{Start: r.Start, End: r.End}
-		for k := i - 1; k >= 0 && j.rows[k].Group == r.Group && r.Start-j.rows[k].Start <= g.Span.Microseconds(); k-- {
-			o := &j.rows[k]
-			if o.Verdict.Reason.Kind() == reason.Accepted && claim.Clash(claim.Span{Start: o.Start, End: o.End}, this, g.Tolerance) {
+		for k := i - 1; k >= 0 && r.Start-j.order[k].Start <= g.Span.Microseconds(); k-- {
+			o := j.order[k]
+			if o.Group == r.Group && o.Verdict.Reason.Kind() == reason.Accepted && claim.Clash(claim.Span{Start: o.Start, End: o.End}, this, g.Tolerance) {
 				j.foundClaim(Overlaps, r, "it was accepted, and so was %s at the same time", o.Verdict.Ref)
 			}
 		}
 	}
+}
+
+// spanning is the group of an accepted act that takes time of its own; nil for all others.
+func (j *judge) spanning(r *store.ClaimRow) *methodology.Group {
+	if r.Group == "" || r.Verdict.Reason.Kind() != reason.Accepted {
+		return nil
+	}
+	b := j.partition.batch(r.Verdict.Ref.Batch)
+	if b == nil || b.book == nil {
+		return nil
+	}
+	if g := b.book.Group(r.Group); g != nil && g.Kind == methodology.Spans {
+		return g
+	}
+	return nil
 }
 
 // compare holds what follows from the account's claims against what is recorded of it.
