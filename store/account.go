@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,46 +33,6 @@ func ParseAccountID(s string) (AccountID, bool) {
 	return a, err1 == nil && err2 == nil && n > 0 && a.String() == s
 }
 
-// letters writes subs: lower case, without those that are easily confused.
-var letters = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
-
-// newSub makes a pseudonym that tells nothing but the partition of its account, which routing needs:
-// two letters for it, then 100 random bits.
-func newSub(part int) string {
-	random := make([]byte, 13)
-	rand.Read(random)
-	return letters.EncodeToString([]byte{byte(part >> 2), byte(part << 6)})[:2] + letters.EncodeToString(random)[:20]
-}
-
-// PartOf is the partition that a sub carries; false for what cannot be a sub of this database.
-func (db *DB) PartOf(sub string) (int, bool) {
-	if len(sub) != 22 {
-		return 0, false
-	}
-	b, err := letters.DecodeString(sub[:2] + "aa")
-	if err != nil || len(b) < 2 {
-		return 0, false
-	}
-	part := int(b[0])<<2 | int(b[1])>>6
-	return part, part < db.Parts
-}
-
-// Route is the partition that a claim goes to: that of its sub, or for what is no sub some partition,
-// which will not find it.
-func (db *DB) Route(sub string) int {
-	if part, ok := db.PartOf(sub); ok {
-		return part
-	}
-	return db.home(sub)
-}
-
-// home is the partition in which a thing that belongs to no account has its row.
-func (db *DB) home(name string) int {
-	h := fnv.New32a()
-	h.Write([]byte(name))
-	return int(h.Sum32() % uint32(db.Parts))
-}
-
 // OpenAccounts opens n accounts in the partition and returns the number of the first; the rest follow.
 func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 	conn, err := tx.writer(ctx)
@@ -95,19 +55,26 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 	return first, tx.bulk(ctx, accounts, keys)
 }
 
-// Grant records links; it gives each the sub that it will be known by.
+// Grant records links; it gives each its number and the sub that it will be known by.
 func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
+	last, err := tx.lastLinks(ctx, links)
+	if err != nil {
+		return fmt.Errorf("counting links: %w", err)
+	}
 	for i := range links {
-		links[i].Sub = newSub(tx.Part)
+		l := &links[i]
+		last[l.Account]++
+		l.Number = last[l.Account]
+		l.Sub = tx.db.sub(tx.Part, seat{l.Account, l.Number})
 	}
 	if _, err := tx.writer(ctx); err != nil {
 		return err
 	}
 	return tx.bulk(ctx, &bulk{
-		table: "link", columns: "sub text, account bigint, programme text, partner text, scenarios text, purposes text, since bigint, granted bigint",
+		table: "link", columns: "account bigint, link bigint, programme text, partner text, scenarios text, purposes text, since bigint, granted bigint",
 		args: []any{
-			column(links, func(l *claim.Link) string { return l.Sub }),
 			column(links, func(l *claim.Link) int64 { return l.Account }),
+			column(links, func(l *claim.Link) int64 { return int64(l.Number) }),
 			column(links, func(l *claim.Link) string { return l.Programme }),
 			column(links, func(l *claim.Link) string { return l.Partner }),
 			column(links, func(l *claim.Link) string { return strings.Join(l.Scenarios, " ") }),
@@ -118,13 +85,39 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	})
 }
 
+// lastLinks finds the number of the last link of each of these links' accounts.
+func (tx *Tx) lastLinks(ctx context.Context, links []claim.Link) (map[claim.Number]int, error) {
+	last := make(map[claim.Number]int, len(links))
+	for i := range links {
+		last[links[i].Account] = 0
+	}
+	return last, tx.look(ctx, &lookup{
+		keys: "account bigint",
+		cols: "l.account, l.link",
+		from: []source{{table: "link", alias: "l", on: "l.part = $1 AND l.account = u.account"}},
+		args: []any{slices.Collect(maps.Keys(last))},
+		row: func(scan func(...any) error) error {
+			var account claim.Number
+			var link int
+			err := scan(&account, &link)
+			last[account] = max(last[account], link)
+			return err
+		},
+	})
+}
+
 // Revoke ends a link at the transaction's instant; a link that has ended stays as it was.
 func (tx *Tx) Revoke(ctx context.Context, sub string) error {
+	part, s, ok := tx.db.seat(sub)
+	if !ok || part != tx.Part {
+		return nil
+	}
 	conn, err := tx.writer(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "UPDATE link SET revoked = $3 WHERE part = $1 AND sub = $2 AND revoked = 0", tx.Part, sub, tx.Now)
+	_, err = conn.ExecContext(ctx, "UPDATE link SET revoked = $4 WHERE part = $1 AND account = $2 AND link = $3 AND revoked = 0",
+		tx.Part, s.account, s.link, tx.Now)
 	return err
 }
 
@@ -234,6 +227,7 @@ func (db *DB) Reductions(ctx context.Context, id AccountID) ([]Reduction, error)
 type ClaimRow struct {
 	claim.Claim
 	Account   claim.Number
+	Link      int // the number of the link that its sub names
 	Programme string
 	Group     string
 	Vintage   string
@@ -244,11 +238,12 @@ type ClaimRow struct {
 	Verdict   claim.Verdict // without operands: see Operands
 }
 
-func scanClaim(scan func(...any) error) (ClaimRow, error) {
+func (db *DB) scanClaim(scan func(...any) error) (ClaimRow, error) {
 	var r ClaimRow
 	v := &r.Verdict
-	err := scan(&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Partner, &r.ID, &r.Sub, &r.Programme,
+	err := scan(&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Link, &r.Partner, &r.ID, &r.Programme,
 		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points)
+	r.Sub = db.sub(v.Ref.Part, seat{r.Account, r.Link})
 	if err == nil && r.Operands != "" {
 		err = json.Unmarshal([]byte(r.Operands), &v.Operands)
 	}
@@ -276,7 +271,7 @@ func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason str
 	defer rows.Close()
 	var list []ClaimRow
 	for rows.Next() {
-		r, err := scanClaim(rows.Scan)
+		r, err := db.scanClaim(rows.Scan)
 		if err != nil {
 			return nil, err
 		}
@@ -287,14 +282,19 @@ func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason str
 
 // LinkOf finds who a sub belongs to.
 func (db *DB) LinkOf(ctx context.Context, sub string) (l claim.Link, part int, err error) {
-	part = db.Route(sub)
+	unknown := fault.New(fault.NotFound, "there is no such link")
+	part, s, ok := db.seat(sub)
+	if !ok {
+		return l, part, unknown
+	}
+	l.Sub, l.Account, l.Number = sub, s.account, s.link
 	var purposes, scenarios string
-	err = db.read.QueryRowContext(ctx, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked
-		FROM link l WHERE l.part = $1 AND l.sub = $2`, part, sub).
-		Scan(&l.Sub, &l.Account, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
+	err = db.read.QueryRowContext(ctx, `SELECT programme, partner, scenarios, purposes, since, revoked
+		FROM link WHERE part = $1 AND account = $2 AND link = $3`, part, s.account, s.link).
+		Scan(&l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
 	found, err := oneRow(err)
 	if err == nil && !found {
-		err = fault.New(fault.NotFound, "there is no such link")
+		err = unknown
 	}
 	l.Scenarios, l.Purposes = words(scenarios), words(purposes)
 	return l, part, err

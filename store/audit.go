@@ -257,10 +257,11 @@ func (s *Snapshot) Opened(ctx context.Context, in Range, f func(account claim.Nu
 // keys nor objects.
 func (s *Snapshot) Links(ctx context.Context, in Range, f func(*claim.Link)) error {
 	return s.within(ctx, in, func(r *record) {
-		f(&claim.Link{Sub: r.text(0), Account: r.integer(1), Programme: r.word(2), Partner: r.word(3),
+		at := seat{r.integer(0), int(r.integer(1))}
+		f(&claim.Link{Sub: s.db.sub(s.Part, at), Account: at.account, Number: at.link, Programme: r.word(2), Partner: r.word(3),
 			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)})
-	}, `SELECT l.sub, l.account, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked
-		FROM link l WHERE l.part = $1 AND l.account BETWEEN $2 AND $3`)
+	}, `SELECT account, link, programme, partner, scenarios, purposes, since, revoked
+		FROM link WHERE part = $1 AND account BETWEEN $2 AND $3`)
 }
 
 // Objects runs f on the objects of accounts in a range, with the instant from which they are theirs.
@@ -281,8 +282,8 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 	var c ClaimRow
 	var broken error
 	err := s.within(ctx, in, func(r *record) {
-		const at = 8
-		t := r.texts(at, 12)
+		const at = 9
+		t := r.texts(at, 11)
 		if t == nil {
 			broken = fmt.Errorf("a claim of batch %d.%d holds a NUL, which no text of a claim can", s.Part, r.integer(2))
 			return
@@ -292,15 +293,17 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 		v.Ref = claim.Ref{Part: s.Part, Batch: r.integer(2), Ord: int(r.integer(3))}
 		v.Milligrams, v.Points = r.integer(6), r.integer(7)
 		c.Group, c.Partner, c.Programme, c.Scenario, v.Method, c.Vintage, v.Reason = t[0], t[1], t[2], t[3], t[4], t[5], reason.Code(t[6])
-		c.ID, c.Sub, c.Body, c.Operands, c.Used = t[7], t[8], t[9], t[10], t[11]
+		c.ID, c.Body, c.Operands, c.Used = t[7], t[8], t[9], t[10]
+		c.Link = int(r.integer(8))
+		c.Sub = s.db.sub(s.Part, seat{c.Account, c.Link})
 		f(&c)
-	}, "SELECT account, start, batch, ord, finish, holder, mg, points, "+texts+order)
+	}, "SELECT account, start, batch, ord, finish, holder, mg, points, link, "+texts+order)
 	return errors.Join(err, broken)
 }
 
 // claimTexts are a claim's texts, those that recur first.
 const (
-	claimTexts = "grp, partner, programme, scenario, method, vintage, reason, id, sub, body, operands, used"
+	claimTexts = "grp, partner, programme, scenario, method, vintage, reason, id, body, operands, used"
 	recurring  = 7
 )
 

@@ -19,7 +19,7 @@ import (
 )
 
 // claimColumns are the columns of a claim row, in the order in which the bulk writers give them.
-const claimColumns = "part, account, grp, start, batch, ord, finish, partner, id, sub, programme, scenario, " +
+const claimColumns = "part, account, grp, start, batch, ord, finish, link, partner, id, programme, scenario, " +
 	"body, method, vintage, reason, operands, used, holder, mg, points"
 
 // WriteBatch writes a batch: its claims, what they change, and its record.
@@ -89,7 +89,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(args []any, i int) []any {
 		r := rows[i]
 		c, v := r.Claim, &r.Verdict
-		return append(args, tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, c.Partner, c.ID, c.Sub, r.Programme, c.Scenario,
+		return append(args, tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, r.Link, c.Partner, c.ID, r.Programme, c.Scenario,
 			r.Body, v.Method, r.Vintage, string(v.Reason), claim.Operands(&v.Operands), claim.Used(r), int64(r.Holder), v.Milligrams, v.Points)
 	})
 }
@@ -148,7 +148,8 @@ func appendCopyRow(b []byte, part int, batch int64, r *claim.Row) []byte {
 	b = copyInt8(b, batch)
 	b = copyInt4(b, v.Ref.Ord)
 	b = copyInt8(b, c.End)
-	for _, s := range [...]string{c.Partner, c.ID, c.Sub, r.Programme, c.Scenario, r.Body, v.Method, r.Vintage,
+	b = copyInt4(b, r.Link)
+	for _, s := range [...]string{c.Partner, c.ID, r.Programme, c.Scenario, r.Body, v.Method, r.Vintage,
 		string(v.Reason), claim.Operands(&v.Operands), claim.Used(r)} {
 		b = copyText(b, s)
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+
+	"github.com/tanpu/tanpu/rules/claim"
 )
 
 // Exec runs a statement with the rights, and over the connection, with which a server writes.
@@ -29,8 +31,10 @@ func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) error {
 	return err
 }
 
-// NewSub makes a sub as Grant does.
-func NewSub(part int) string { return newSub(part) }
+// Sub makes the sub of a link as Grant does.
+func (db *DB) Sub(part int, account claim.Number, link int) string {
+	return db.sub(part, seat{account, link})
+}
 
 // Between lets SQLite be opened through another driver, until restored.
 func Between(driver string) (restore func()) {

@@ -204,22 +204,41 @@ func column[E, F any](list []E, field func(*E) F) []F {
 
 // Links finds the links of these subs, and if asked the objects that are registered to their accounts.
 func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[string]*claim.Link, error) {
-	links := make(map[string]*claim.Link, len(subs))
+	type named struct {
+		seat
+		sub string
+	}
+	seats := make([]named, 0, len(subs))
+	for _, sub := range subs {
+		if part, s, ok := tx.db.seat(sub); ok && part == tx.Part {
+			seats = append(seats, named{s, sub})
+		}
+	}
+	// In the order in which they lie.
+	slices.SortFunc(seats, func(a, b named) int { return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.link, b.link)) })
+	links := make(map[string]*claim.Link, len(seats))
 	err := tx.look(ctx, &lookup{
-		keys: "sub text",
-		cols: "l.sub, l.account, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked",
+		keys: "place bigint, account bigint, link bigint",
+		cols: "u.place, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked",
 		from: []source{
-			{table: "link", alias: "l", on: "l.part = $1 AND l.sub = u.sub"},
-			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = l.account"},
+			{table: "link", alias: "l", on: "l.part = $1 AND l.account = u.account AND l.link = u.link"},
+			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = u.account"},
 		},
-		args: []any{subs},
+		args: []any{
+			places(len(seats)),
+			column(seats, func(s *named) int64 { return s.account }),
+			column(seats, func(s *named) int64 { return int64(s.link) }),
+		},
 		row: func(scan func(...any) error) error {
 			var l claim.Link
+			var place int
 			var key []byte
 			var scenarios, purposes string
-			if err := scan(&l.Sub, &l.Account, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked); err != nil {
+			if err := scan(&place, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked); err != nil {
 				return err
 			}
+			s := &seats[place]
+			l.Sub, l.Account, l.Number = s.sub, s.account, s.link
 			copy(l.Key[:], key)
 			l.Scenarios, l.Purposes = words(scenarios), words(purposes)
 			links[l.Sub] = &l
@@ -233,6 +252,15 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 		return nil, fmt.Errorf("reading links: %w", err)
 	}
 	return links, nil
+}
+
+// places counts from 0 to n-1.
+func places(n int) []int64 {
+	list := make([]int64, n)
+	for i := range list {
+		list[i] = int64(i)
+	}
+	return list
 }
 
 // objects adds what is registered to the links' accounts.

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
@@ -44,9 +45,10 @@ type DB struct {
 	engine  engine
 	write   *sql.DB // SQLite: one connection. nil when opened for reading
 	read    *sql.DB
-	lock    *sql.DB // SQLite: holds the writer's lock; nil elsewhere
-	desks   desks   // SQLite: where transactions work
-	runtime string  // PostgreSQL: the role that connections take on
+	lock    *sql.DB        // SQLite: holds the writer's lock; nil elsewhere
+	desks   desks          // SQLite: where transactions work
+	subs    []cipher.Block // by partition: what its subs are made with
+	runtime string         // PostgreSQL: the role that connections take on
 }
 
 type engine string
@@ -255,10 +257,24 @@ func connectPostgres(rawURL string) (*DB, error) {
 			writing.RuntimeParams[p] = v
 		}
 	}
-	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(db.takeRole))
+	writing.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	db.write = stdlib.OpenDB(*writing, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		if err := keepMemory(ctx, conn); err != nil {
+			return err
+		}
+		return db.takeRole(ctx, conn)
+	}))
 	db.write.SetMaxIdleConns(8)
 	db.write.SetMaxOpenConns(16)
 	return db, nil
+}
+
+// keepMemory has the connection's server process allocate and free more at once than any batch takes. The
+// C library (glibc's malloc, M_TRIM_THRESHOLD) then keeps twice that much for the next batch. Left alone, it gives memory back to the
+// system and fetches it anew several times a batch, and each time every processor must be told.
+func keepMemory(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "SELECT length(repeat('x', 25000000))")
+	return err
 }
 
 // runtimeRole names the role that may add to what is recorded but not change it.
@@ -289,6 +305,9 @@ func (db *DB) load(ctx context.Context) error {
 		if role != db.runtime { // as when a backup was restored without its roles
 			return fault.New(fault.Conflict, "there is no role %s, without which what is recorded could be changed; make it with the rights that the schema grants it", db.runtime)
 		}
+	}
+	if err := db.loadSubs(ctx); err != nil {
+		return fmt.Errorf("reading the partitions: %w", err)
 	}
 	if err := db.sameTime(ctx); err != nil {
 		return err

@@ -427,31 +427,70 @@ func TestAccountID(t *testing.T) {
 	}
 }
 
-// A sub carries its partition, for every partition there can be; what is no sub goes somewhere all the same.
+// A sub carries its partition, and names one link of one account, which only the database can tell; what is
+// no sub goes somewhere all the same.
 func TestSubs(t *testing.T) {
-	for _, parts := range []int{1, 2, 3, 16, 100, store.MaxParts} {
-		db := &store.DB{Parts: parts}
+	for _, parts := range []int{1, 2, 16, 100, store.MaxParts} {
+		db, other := create(t, storetest.SQLite(t), parts), create(t, storetest.SQLite(t), parts)
 		seen := map[string]bool{}
-		for part := range store.MaxParts {
-			sub := store.NewSub(part)
-			if len(sub) != 22 || strings.Trim(sub, "abcdefghijkmnpqrstuvwxyz23456789") != "" || seen[sub] {
+		for part := range parts {
+			sub := db.Sub(part, 1, 1)
+			if len(sub) != 28 || strings.Trim(sub, "abcdefghijkmnpqrstuvwxyz23456789") != "" || seen[sub] || sub == other.Sub(part, 1, 1) {
 				t.Errorf("sub %q", sub)
 			}
 			seen[sub] = true
-			got, ok := db.PartOf(sub)
-			if ok != (part < parts) || ok && got != part {
+			if got, ok := db.PartOf(sub); !ok || got != part {
 				t.Errorf("of %d partitions, that of a sub made for %d is %d, %v", parts, part, got, ok)
 			}
-			if to := db.Route(sub); to < 0 || to >= parts || ok && to != part {
+			if to := db.Route(sub); to != part {
 				t.Errorf("of %d partitions, a sub made for %d is routed to %d", parts, part, to)
 			}
 		}
-		for _, sub := range []string{"", "a", "0000000000000000000000", "ABCDEFGHIJKMNPQRSTUVWX", "a\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n", strings.Repeat("碳", 100), "\xff\xfe" + strings.Repeat("a", 20)} {
+		beyond := "99" + strings.Repeat("a", 26)
+		if _, ok := db.PartOf(beyond); ok != (parts == store.MaxParts) {
+			t.Errorf("of %d partitions, a sub of the last one there can be is one: %v", parts, ok)
+		}
+		for _, sub := range []string{"", "a", strings.Repeat("0", 28), strings.Repeat("A", 28), "a" + strings.Repeat("\n", 27), strings.Repeat("碳", 100), "\xff\xfe" + strings.Repeat("a", 26), beyond} {
 			if to := db.Route(sub); to < 0 || to >= parts {
 				t.Errorf("of %d partitions, %q is routed to %d", parts, sub, to)
 			}
 		}
 	}
+}
+
+// Only the very text that was given out names a link: not one that decodes to the same bytes, not one of
+// another partition, and not one that a partner made up by changing a letter.
+func TestForgedSubs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 2)
+		put(t, db, documents...)
+		sub := members(t, db, 1, 1, "city", "bikes")[0]
+		if _, _, err := db.LinkOf(ctx(), sub); err != nil {
+			t.Fatal(err)
+		}
+		forged := []string{sub[:27] + "\n" + sub[27:], sub[:10] + "\r\n" + sub[12:], strings.ToUpper(sub), "aa" + sub[2:], sub + "a", sub[:27]}
+		for i := range sub {
+			for _, c := range "abz9" {
+				if other := sub[:i] + string(c) + sub[i+1:]; other != sub {
+					forged = append(forged, other)
+				}
+			}
+		}
+		for _, f := range forged {
+			if _, _, err := db.LinkOf(ctx(), f); fault.KindOf(err) != fault.NotFound {
+				t.Errorf("%q is taken for %q: %v", f, sub, err)
+			}
+			if v := admit(t, db, 1, noon, ride(f, "a", 1)); v[0].Reason != reason.NoLink {
+				t.Errorf("a claim by %q is %s", f, v[0].Reason)
+			}
+		}
+		if err := db.Update(ctx(), 1, noon, func(tx *store.Tx) error { return tx.Revoke(ctx(), forged[0]) }); err != nil {
+			t.Error(err)
+		}
+		if l, _, _ := db.LinkOf(ctx(), sub); l.Revoked != 0 {
+			t.Error("a forged sub ended a link")
+		}
+	})
 }
 
 func TestKeys(t *testing.T) {

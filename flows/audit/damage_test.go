@@ -48,11 +48,11 @@ var damages = []struct {
 	{"an earlier start", []string{"UPDATE claim SET start = start - 1 WHERE " + oneOf("reason = 'ok' AND grp = 'trip'")}, []audit.Kind{audit.Leaves}},
 	{"a later end", []string{"UPDATE claim SET finish = finish + 1 WHERE " + oneOf("reason = 'ok' AND grp = 'trip'")}, []audit.Kind{audit.Leaves}},
 	{"another partner", []string{"UPDATE claim SET partner = 'nobody' WHERE " + oneOf("reason = 'ok'")}, []audit.Kind{audit.Verdicts}},
-	{"another's sub", []string{"UPDATE claim SET sub = (SELECT min(sub) FROM link WHERE link.part = claim.part AND link.account <> claim.account) WHERE " + oneOf("reason = 'ok'")}, []audit.Kind{audit.Verdicts}},
+	{"another's sub", []string{"UPDATE claim SET link = link + 1 WHERE " + oneOf("reason = 'ok'")}, []audit.Kind{audit.Verdicts}},
 	{"a claim gone", []string{"DELETE FROM claim WHERE " + oneOf("mg > 0")}, []audit.Kind{audit.Places, audit.Totals, audit.DayTotals, audit.Balances}},
 	{"a refusal gone", []string{"DELETE FROM claim WHERE " + oneOf("reason = 'implausible'")}, []audit.Kind{audit.Places, audit.Totals, audit.DayTotals}},
-	{"a claim added", []string{`INSERT INTO claim (part, account, grp, start, batch, ord, finish, partner, id, sub, programme, scenario, body, method, vintage, reason, operands, used, holder, mg, points)
-		SELECT part, account, grp, start + 86400000000, batch, ord + 1000, finish + 86400000000, partner, 'new', sub, programme, scenario, body, method, vintage, reason, operands, used, holder, mg, points
+	{"a claim added", []string{`INSERT INTO claim (part, account, grp, start, batch, ord, finish, link, partner, id, programme, scenario, body, method, vintage, reason, operands, used, holder, mg, points)
+		SELECT part, account, grp, start + 86400000000, batch, ord + 1000, finish + 86400000000, link, partner, 'new', programme, scenario, body, method, vintage, reason, operands, used, holder, mg, points
 		FROM claim WHERE ` + oneOf("mg > 0")}, []audit.Kind{audit.Places, audit.Totals}},
 	{"a claim moved to another account", []string{"UPDATE claim SET account = CASE WHEN account = 1 THEN 2 ELSE 1 END WHERE " + oneOf("mg > 0")}, []audit.Kind{audit.Places, audit.Verdicts, audit.Balances}},
 	{"a claim moved to no account", []string{"UPDATE claim SET account = 1000000 WHERE " + oneOf("mg > 0")}, []audit.Kind{audit.Accounts, audit.Places}},

@@ -18,6 +18,7 @@ type Row struct {
 	Claim     *Claim
 	Body      string // Body(Claim)
 	Account   Number
+	Link      int // number of the link by which the member was named
 	Programme string
 	Group     string
 	Vintage   string        // local year of the start; "" where no methodology was reached
@@ -123,7 +124,7 @@ func (m *matter) programmeID() string {
 // judge finds the verdict of one claim and, if it counts, notes what that takes up.
 func (d *Docket) judge(m *matter, row *Row, known *Known, o *Outcome) {
 	if m.link != nil {
-		row.Account, row.Key, row.Programme = m.link.Account, m.link.Key, m.link.Programme
+		row.Account, row.Link, row.Key, row.Programme = m.link.Account, m.link.Number, m.link.Key, m.link.Programme
 	}
 	if m.method != nil {
 		row.Group, row.Vintage, row.Verdict.Method = m.method.Group, m.vintage(), m.method.Name()

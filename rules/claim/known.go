@@ -15,6 +15,7 @@ type Number = int64
 type Link struct {
 	Sub       string
 	Account   Number
+	Number    int      // among the account's links, from 1
 	Key       [32]byte // the account's, for the salts of its leaves
 	Programme string
 	Partner   string

@@ -30,12 +30,11 @@ CREATE TABLE account_key (
 );
 
 CREATE TABLE link (
-  part INT NOT NULL, sub TEXT COLLATE "C" NOT NULL, account BIGINT NOT NULL, programme TEXT COLLATE "C" NOT NULL,
+  part INT NOT NULL, account BIGINT NOT NULL, link INT NOT NULL, programme TEXT COLLATE "C" NOT NULL,
   partner TEXT COLLATE "C" NOT NULL, scenarios TEXT COLLATE "C" NOT NULL, purposes TEXT COLLATE "C" NOT NULL, since BIGINT NOT NULL,
   granted BIGINT NOT NULL, revoked BIGINT NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
-  PRIMARY KEY (part, sub)
+  PRIMARY KEY (part, account, link)
 );
-CREATE INDEX link_account ON link (part, account);
 
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
@@ -59,8 +58,8 @@ CREATE TABLE batch (
 -- A judged claim is also the postings that follow from it: holder 0 nobody, -2 the applicant, else the account.
 CREATE TABLE claim (
   part INT NOT NULL, account BIGINT NOT NULL, grp TEXT COLLATE "C" NOT NULL, start BIGINT NOT NULL,
-  batch BIGINT NOT NULL, ord INT NOT NULL, finish BIGINT NOT NULL,
-  partner TEXT COLLATE "C" NOT NULL, id TEXT COLLATE "C" NOT NULL, sub TEXT COLLATE "C" NOT NULL, programme TEXT COLLATE "C" NOT NULL, scenario TEXT COLLATE "C" NOT NULL,
+  batch BIGINT NOT NULL, ord INT NOT NULL, finish BIGINT NOT NULL, link INT NOT NULL,
+  partner TEXT COLLATE "C" NOT NULL, id TEXT COLLATE "C" NOT NULL, programme TEXT COLLATE "C" NOT NULL, scenario TEXT COLLATE "C" NOT NULL,
   body TEXT COLLATE "C" NOT NULL, method TEXT COLLATE "C" NOT NULL, vintage TEXT COLLATE "C" NOT NULL, reason TEXT COLLATE "C" NOT NULL, operands TEXT COLLATE "C" NOT NULL,
   used TEXT COLLATE "C" NOT NULL, holder BIGINT NOT NULL, mg BIGINT NOT NULL, points BIGINT NOT NULL,
   PRIMARY KEY (part, account, grp, start, batch, ord)

@@ -65,9 +65,9 @@ CREATE TABLE claim (
   batch bigint NOT NULL,
   ord integer NOT NULL,
   finish bigint NOT NULL,
+  link integer NOT NULL,
   partner text COLLATE "C" NOT NULL,
   id text COLLATE "C" NOT NULL,
-  sub text COLLATE "C" NOT NULL,
   programme text COLLATE "C" NOT NULL,
   scenario text COLLATE "C" NOT NULL,
   body text COLLATE "C" NOT NULL,
@@ -125,8 +125,8 @@ CREATE TABLE history (
 GRANT INSERT, SELECT ON history TO {runtime};
 CREATE TABLE link (
   part integer NOT NULL,
-  sub text COLLATE "C" NOT NULL,
   account bigint NOT NULL,
+  link integer NOT NULL,
   programme text COLLATE "C" NOT NULL,
   partner text COLLATE "C" NOT NULL,
   scenarios text COLLATE "C" NOT NULL,
@@ -134,9 +134,8 @@ CREATE TABLE link (
   since bigint NOT NULL,
   granted bigint NOT NULL,
   revoked bigint NOT NULL,
-  PRIMARY KEY (part, sub)
+  PRIMARY KEY (part, account, link)
 );
-CREATE INDEX link_account ON link USING btree (part, account);
 CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION link_ends_once();
 GRANT INSERT, SELECT ON link TO {runtime};
 GRANT UPDATE (revoked) ON link TO {runtime};

@@ -30,12 +30,11 @@ CREATE TABLE account_key (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE link (
-  part INTEGER NOT NULL, sub TEXT NOT NULL, account INTEGER NOT NULL, programme TEXT NOT NULL,
+  part INTEGER NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, programme TEXT NOT NULL,
   partner TEXT NOT NULL, scenarios TEXT NOT NULL, purposes TEXT NOT NULL, since INTEGER NOT NULL,
   granted INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
-  PRIMARY KEY (part, sub)
+  PRIMARY KEY (part, account, link)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX link_account ON link (part, account);
 
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
@@ -59,8 +58,8 @@ CREATE TABLE batch (
 -- A judged claim is also the postings that follow from it: holder 0 nobody, -2 the applicant, else the account.
 CREATE TABLE claim (
   part INTEGER NOT NULL, account INTEGER NOT NULL, grp TEXT NOT NULL, start INTEGER NOT NULL,
-  batch INTEGER NOT NULL, ord INTEGER NOT NULL, finish INTEGER NOT NULL,
-  partner TEXT NOT NULL, id TEXT NOT NULL, sub TEXT NOT NULL, programme TEXT NOT NULL, scenario TEXT NOT NULL,
+  batch INTEGER NOT NULL, ord INTEGER NOT NULL, finish INTEGER NOT NULL, link INTEGER NOT NULL,
+  partner TEXT NOT NULL, id TEXT NOT NULL, programme TEXT NOT NULL, scenario TEXT NOT NULL,
   body TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, reason TEXT NOT NULL, operands TEXT NOT NULL,
   used TEXT NOT NULL, holder INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL,
   PRIMARY KEY (part, account, grp, start, batch, ord)
@@ -103,7 +102,7 @@ CREATE TRIGGER document_no_update BEFORE UPDATE ON document BEGIN SELECT RAISE(A
 CREATE TRIGGER document_no_delete BEFORE DELETE ON document BEGIN SELECT RAISE(ABORT, 'document is append-only'); END;
 CREATE TRIGGER account_no_update BEFORE UPDATE ON account BEGIN SELECT RAISE(ABORT, 'account is append-only'); END;
 CREATE TRIGGER account_no_delete BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'account is append-only'); END;
-CREATE TRIGGER link_no_update BEFORE UPDATE OF part, sub, account, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER link_no_update BEFORE UPDATE OF part, account, link, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TRIGGER object_no_update BEFORE UPDATE ON object BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;

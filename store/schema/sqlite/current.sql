@@ -36,8 +36,8 @@ CREATE TRIGGER batch_no_delete BEFORE DELETE ON batch BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER batch_no_update BEFORE UPDATE ON batch BEGIN SELECT RAISE(ABORT, 'batch is append-only'); END;
 CREATE TABLE claim (
   part INTEGER NOT NULL, account INTEGER NOT NULL, grp TEXT NOT NULL, start INTEGER NOT NULL,
-  batch INTEGER NOT NULL, ord INTEGER NOT NULL, finish INTEGER NOT NULL,
-  partner TEXT NOT NULL, id TEXT NOT NULL, sub TEXT NOT NULL, programme TEXT NOT NULL, scenario TEXT NOT NULL,
+  batch INTEGER NOT NULL, ord INTEGER NOT NULL, finish INTEGER NOT NULL, link INTEGER NOT NULL,
+  partner TEXT NOT NULL, id TEXT NOT NULL, programme TEXT NOT NULL, scenario TEXT NOT NULL,
   body TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, reason TEXT NOT NULL, operands TEXT NOT NULL,
   used TEXT NOT NULL, holder INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL,
   PRIMARY KEY (part, account, grp, start, batch, ord)
@@ -68,15 +68,14 @@ CREATE TABLE history (
 CREATE TRIGGER history_no_delete BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TRIGGER history_no_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TABLE link (
-  part INTEGER NOT NULL, sub TEXT NOT NULL, account INTEGER NOT NULL, programme TEXT NOT NULL,
+  part INTEGER NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, programme TEXT NOT NULL,
   partner TEXT NOT NULL, scenarios TEXT NOT NULL, purposes TEXT NOT NULL, since INTEGER NOT NULL,
   granted INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0, -- 0 while in force; set once, when consent ends
-  PRIMARY KEY (part, sub)
+  PRIMARY KEY (part, account, link)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX link_account ON link (part, account);
 CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
-CREATE TRIGGER link_no_update BEFORE UPDATE OF part, sub, account, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER link_no_update BEFORE UPDATE OF part, account, link, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE object (
   part INTEGER NOT NULL, object TEXT NOT NULL, owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,
