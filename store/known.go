@@ -55,19 +55,24 @@ func appendRow(args, columns []any, i int) []any {
 	return args
 }
 
-// A source is a table and the condition that finds its rows by an index; $1 is the partition.
-type source struct{ table, alias, on string }
+// A source is a table and the condition that finds its rows by an index; $1 is the partition. Where a table
+// has two indexes that begin alike, by is an order that only the right one has.
+type source struct{ table, alias, on, by string }
 
 // query looks up key by key, table by table. PostgreSQL's planner would rather join as it thinks best,
-// which is the worst thing on tables that it has not yet counted: LATERAL and OFFSET 0 leave it no choice.
-// SQLite takes CROSS JOIN as an order.
+// which is the worst thing on tables that it has not yet counted: LATERAL and OFFSET 0 leave it no choice,
+// nor does an order where sorting is off. SQLite takes CROSS JOIN as an order.
 func (l *lookup) query(e engine) string {
 	var b strings.Builder
 	b.WriteString("SELECT " + l.cols + " FROM u")
 	for _, s := range l.from {
 		table := s.table + " " + s.alias
 		if e == postgres {
-			b.WriteString(" CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + s.on + " OFFSET 0) " + s.alias)
+			by := ""
+			if s.by != "" {
+				by = " ORDER BY " + s.by
+			}
+			b.WriteString(" CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + s.on + by + " OFFSET 0) " + s.alias)
 		} else {
 			b.WriteString(" CROSS JOIN " + table + " ON " + s.on)
 		}
@@ -309,7 +314,8 @@ func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *looku
 	return &lookup{
 		keys: "account bigint, partner text, id text",
 		cols: `c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands, c.mg, c.points, c.part, c.batch, c.ord`,
-		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id = u.id`}},
+		from: []source{{table: "claim", alias: "c", by: "c.id",
+			on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id BETWEEN u.id AND u.id`}},
 		args: []any{
 			column(keys, func(k *claim.Identity) int64 { return k.Account }),
 			column(keys, func(k *claim.Identity) string { return k.Partner }),
@@ -352,7 +358,8 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 	return &lookup{
 		keys: "account bigint, grp text, lo bigint, hi bigint",
 		cols: `c.account, c.grp, c.start, c.finish, c.partner`,
-		from: []source{{table: "claim", alias: "c", on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`}},
+		from: []source{{table: "claim", alias: "c", by: "c.start",
+			on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`}},
 		args: []any{
 			column(merged, func(r *claim.Near) int64 { return r.Account }),
 			column(merged, func(r *claim.Near) string { return r.Group }),

@@ -244,7 +244,7 @@ func connectPostgres(rawURL string) (*DB, error) {
 
 	// Deciding looks up single rows by key, whatever the planner thinks of tables it has not yet counted.
 	writing := config.Copy()
-	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_memoize", "jit"} {
+	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_memoize", "enable_sort", "enable_incremental_sort", "jit"} {
 		writing.RuntimeParams[p] = "off"
 	}
 	// Whoever holds a partition and falls silent, because its machine died or its network broke, must not
