@@ -110,6 +110,7 @@ func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row f
 			return err
 		}
 		from += k
+		tx.rows += int64(k)
 	}
 	return nil
 }

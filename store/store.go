@@ -42,13 +42,14 @@ type DB struct {
 	ID    string // made once, by Create
 	Parts int
 
-	engine  engine
-	write   *sql.DB // SQLite: one connection. nil when opened for reading
-	read    *sql.DB
-	lock    *sql.DB        // SQLite: holds the writer's lock; nil elsewhere
-	desks   desks          // SQLite: where transactions work
-	subs    []cipher.Block // by partition: what its subs are made with
-	runtime string         // PostgreSQL: the role that connections take on
+	engine       engine
+	write        *sql.DB // SQLite: one connection. nil when opened for reading
+	read         *sql.DB
+	lock         *sql.DB        // SQLite: holds the writer's lock; nil elsewhere
+	desks        desks          // SQLite: where transactions work
+	subs         []cipher.Block // by partition: what its subs are made with
+	checkpointer *checkpointer  // SQLite; nil when opened for reading
+	runtime      string         // PostgreSQL: the role that connections take on
 }
 
 type engine string
@@ -117,6 +118,9 @@ func open(ctx context.Context, rawURL string, u use) (*DB, error) {
 func (db *DB) Close() error {
 	var errs []error
 	db.clear()
+	if db.checkpointer != nil {
+		errs = append(errs, db.checkpointer.close())
+	}
 	// On SQLite the connection that writes goes last, and takes the log back into the file.
 	for _, pool := range []*sql.DB{db.read, db.write, db.lock} {
 		if pool != nil {
@@ -176,13 +180,20 @@ func connectSQLite(path string, u use) (*DB, error) {
 	if u != reading {
 		if db.write, err = sql.Open(sqliteDriver, file+"?_txlock=immediate"+pragmas(
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
-			"cache_size(-262144)", "wal_autocheckpoint(16384)", "temp_store(MEMORY)")); err != nil {
+			"cache_size(-262144)", "wal_autocheckpoint("+checkpointPages+")", "temp_store(MEMORY)")); err != nil {
 			return nil, err
 		}
 		db.write.SetMaxOpenConns(1)
 	}
+	if u >= writing {
+		pool, err := sql.Open("sqlite", file+"?"+strings.TrimPrefix(pragmas("busy_timeout(10000)", "synchronous(FULL)", "cache_size(-2048)"), "&"))
+		if err != nil {
+			return nil, err
+		}
+		db.checkpointer = newCheckpointer(pool)
+	}
 	db.read, err = sql.Open(sqliteDriver, file+"?mode="+readMode(u)+pragmas(
-		"busy_timeout(10000)", "query_only(ON)", "cache_size(-65536)"))
+		"busy_timeout(10000)", "query_only(ON)", "cache_size(-2048)")) // what a reader keeps is void as soon as somebody has written
 	if err == nil {
 		db.bound()
 	}

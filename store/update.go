@@ -28,6 +28,7 @@ type Tx struct {
 	desk   *desk // where it works now
 	writes bool  // SQLite: it has moved to the desk that writes
 
+	rows      int64 // SQLite: written
 	committed bool
 }
 
@@ -133,6 +134,9 @@ func (tx *Tx) commit(ctx context.Context) error {
 	}
 	_, err := tx.desk.conn.ExecContext(ctx, "COMMIT")
 	tx.committed = err == nil
+	if tx.committed {
+		tx.db.checkpointer.wrote(tx.rows)
+	}
 	return err
 }
 

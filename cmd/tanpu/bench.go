@@ -78,7 +78,7 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&b.url, "db", "", "a database that is empty, or does not exist yet")
 	flags.IntVar(&b.claims, "claims", 200_000, "claims sent at full load")
 	flags.IntVar(&b.accounts, "accounts", 100_000, "members")
-	flags.IntVar(&b.clients, "clients", 24, "requests at once")
+	flags.IntVar(&b.clients, "clients", 16, "requests at once")
 	flags.Uint64Var(&b.seed, "seed", 1, "of what is reported")
 	flags.BoolVar(&b.quick, "quick", false, "measure full load only")
 	flags.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to this file")
