@@ -258,6 +258,8 @@ func connectPostgres(rawURL string) (*DB, error) {
 	for _, p := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_memoize", "enable_sort", "enable_incremental_sort", "jit"} {
 		writing.RuntimeParams[p] = "off"
 	}
+	// Acknowledged means on disk, whatever the server's default is.
+	writing.RuntimeParams["synchronous_commit"] = "on"
 	// Whoever holds a partition and falls silent, because its machine died or its network broke, must not
 	// hold it for the two hours that TCP may take to notice. Whoever names the database may say otherwise.
 	for p, v := range map[string]string{

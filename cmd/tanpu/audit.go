@@ -26,6 +26,7 @@ func runAudit(args []string, stdout, stderr io.Writer) int {
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
+	collectLess()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	db, err := store.OpenRead(ctx, *url)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	_ "time/tzdata" // zones are part of what a methodology means, whatever the machine has installed
 )
 
@@ -23,6 +24,7 @@ to run it
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
+  version  say what this is
 
 tanpu COMMAND -h tells more. A database is sqlite:FILE or postgres://….
 `
@@ -37,6 +39,27 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"key":    runKey,
 	"method": runMethod,
 	"serve":  runServe,
+
+	"version": runVersion,
+}
+
+// runVersion carries out “tanpu version”: what was built, from which commit, with which Go.
+func runVersion(_ []string, stdout, stderr io.Writer) int {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return status(errors.New("this binary does not say how it was built"), stderr)
+	}
+	commit := "an unknown commit"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = "commit " + s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			commit += " with changes"
+		}
+	}
+	_, err := fmt.Fprintf(stdout, "tanpu %s, %s, %s\n", info.Main.Version, commit, info.GoVersion)
+	return status(err, stderr)
 }
 
 func main() {
@@ -56,12 +79,20 @@ func main() {
 	os.Exit(run(os.Args[2:], os.Stdout, os.Stderr))
 }
 
+// collectLess has garbage collected less often, unless the environment says how often: what we keep is small,
+// and what we throw away plentiful.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
 // status reports an error to a person and turns it into an exit status.
 func status(err error, stderr io.Writer) int {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case errors.Is(err, flag.ErrHelp) || errors.Is(err, errUsage):
+	case errors.Is(err, errUsage):
 		return 2
 	}
 	fmt.Fprintln(stderr, "tanpu:", err)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -40,9 +39,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 		}
 		defer stop()
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // a server's own heap is small and its garbage plentiful
-	}
+	collectLess()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewJSONHandler(stderr, nil))

@@ -86,8 +86,23 @@ type Server struct {
 type queue struct {
 	parcels []parcel
 	claims  int
+	most    int       // claims in its next batch, where one failed; 0 for as many as there may be
 	since   time.Time // when the oldest parcel came
 	busy    bool      // a writer has the partition
+}
+
+// done notes how a batch of n claims went. If it failed the next is half as large: so a claim that breaks
+// every batch it is in comes to stand alone when its sender tries again, and holds up nobody else's.
+func (q *queue) done(n int, well bool, most int) {
+	q.busy = false
+	switch {
+	case !well:
+		q.most = max(1, n/2)
+	case q.most > 0:
+		if q.most *= 2; q.most >= most {
+			q.most = 0
+		}
+	}
 }
 
 // A parcel is the part of a request that goes to one partition.
@@ -188,16 +203,15 @@ func (s *Server) take(claims []claim.Claim) (*request, error) {
 	now := time.Now()
 	for part, index := range byPart {
 		q := &s.queues[part]
-		for len(index) > 0 {
-			n := min(len(index), s.Most)
-			if len(q.parcels) == 0 {
-				q.since = now
-			}
-			q.parcels = append(q.parcels, parcel{r, index[:n]})
-			q.claims += n
-			r.open++
-			index = index[n:]
+		if len(index) == 0 {
+			continue
 		}
+		if len(q.parcels) == 0 {
+			q.since = now
+		}
+		q.parcels = append(q.parcels, parcel{r, index})
+		q.claims += len(index)
+		r.open++
 	}
 	s.wake.Broadcast()
 	return r, nil
@@ -289,11 +303,20 @@ func (s *Server) linger() time.Duration {
 	return min(s.Linger, s.Linger*time.Duration(s.waiting)/time.Duration(4*s.Full))
 }
 
-// fetch takes up to Most claims from a partition's queue, in order of arrival.
+// fetch takes up to Most claims from a partition's queue, in order of arrival, and fewer after a failure.
 func (s *Server) fetch(part int) []parcel {
 	q := &s.queues[part]
+	most := s.Most
+	if q.most > 0 {
+		most = q.most
+	}
+	if p := &q.parcels[0]; len(p.index) > most {
+		q.parcels = slices.Insert(q.parcels, 1, parcel{p.from, p.index[most:]})
+		q.parcels[0].index = q.parcels[0].index[:most]
+		q.parcels[0].from.open++
+	}
 	n, claims := 0, 0
-	for n < len(q.parcels) && (n == 0 || claims+len(q.parcels[n].index) <= s.Most) {
+	for n < len(q.parcels) && claims+len(q.parcels[n].index) <= most {
 		claims += len(q.parcels[n].index)
 		n++
 	}
@@ -360,7 +383,7 @@ func (s *Server) answer(part int, parcels []parcel, verdicts []claim.Verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken -= n
-	s.queues[part].busy = false
+	s.queues[part].done(n, verdicts != nil, s.Most)
 	for _, p := range parcels {
 		if p.from.open--; p.from.open == 0 {
 			close(p.from.done)

@@ -299,8 +299,66 @@ func TestPartitionFails(t *testing.T) {
 		t.Errorf("sent again: %v, %v", verdicts, err)
 	}
 	heads, err := db.Heads(t.Context())
-	if want := int64(2); err != nil || heads[db.Route(broken)] != want {
+	// The claims of a partition that failed go in smaller batches at first.
+	if want := int64(3); err != nil || heads[db.Route(broken)] != want {
 		t.Errorf("the partition that failed stands at batch %d, %v; want %d, with no gap", heads[db.Route(broken)], err, want)
+	}
+}
+
+// A claim that breaks every batch it is in comes to stand alone: those that were sent with it get their
+// verdicts when they are sent again, in order, and the server goes on in large batches afterwards.
+func TestOneClaimBreaksItsBatch(t *testing.T) {
+	url := storetest.SQLite(t)
+	db, subs := members(t, url, 1, 2)
+	batches := 0
+	s := start(t, db, intake.Config{Writers: 1, Observe: func(intake.Written) { batches++ }})
+	if _, err := s.Submit(t.Context(), []claim.Claim{reading(subs[0], "a", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.Exec("UPDATE usage SET used = 'no usage'"); err != nil { // that of the only member who has some
+		t.Fatal(err)
+	}
+	var waiting []claim.Claim
+	for i := range 100 {
+		waiting = append(waiting, reading(subs[1], fmt.Sprint("whole ", i), 1))
+	}
+	waiting[37] = reading(subs[0], "breaks", 1)
+	for try := 0; len(waiting) > 1; try++ {
+		if try > 20 {
+			t.Fatalf("after %d tries %d claims have no verdict", try, len(waiting))
+		}
+		verdicts, err := s.Submit(t.Context(), waiting)
+		if err != nil && fault.KindOf(err) != fault.Unavailable {
+			t.Fatal(err)
+		}
+		var again []claim.Claim
+		for i := range waiting {
+			if verdicts == nil || verdicts[i].Reason == reason.Retry {
+				again = append(again, waiting[i])
+			}
+		}
+		waiting = again
+	}
+	if waiting[0].ID != "breaks" {
+		t.Errorf("what is left is %q", waiting[0].ID)
+	}
+	var many []claim.Claim
+	for i := range 200 {
+		many = append(many, reading(subs[1], fmt.Sprint("then ", i), 1))
+	}
+	for range 2 { // the second time in one batch
+		batches = 0
+		if _, err := s.Submit(t.Context(), many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if batches != 1 {
+		t.Errorf("long after the failure, 200 claims take %d batches", batches)
 	}
 }
 
