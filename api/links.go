@@ -26,10 +26,13 @@ type Link struct {
 	Account string `json:"account" doc:"Not for the partner"`
 }
 
-func (s *Server) grantLink(ctx context.Context, in *struct{ Body LinkRequest }) (*struct{ Body Link }, error) {
+func (s *Server) grantLink(ctx context.Context, in *struct {
+	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Of your choosing, one for each consent: the same request under the same key, sent again, is answered as it was first, and opens no second account"`
+	Body LinkRequest
+}) (*struct{ Body Link }, error) {
 	b := &in.Body
 	consent := link.Consent{
-		Programme: b.Programme, Partner: b.Partner, Scenarios: b.Scenarios, Purposes: b.Purposes, Since: b.Since, Objects: b.Objects,
+		Programme: b.Programme, Partner: b.Partner, Scenarios: b.Scenarios, Purposes: b.Purposes, Since: b.Since, Objects: b.Objects, Key: in.Key,
 	}
 	if b.Account != "" {
 		id, ok := store.ParseAccountID(b.Account)

@@ -124,7 +124,7 @@ SELECT text FROM (
 // Which tables may be changed, and which can only be added to. A new table must be put into one list.
 var (
 	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total"}
-	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "batch", "claim", "history"}
+	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history"}
 	apart      = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
 
@@ -231,6 +231,9 @@ func fill(t *testing.T, db *store.DB) {
 	}
 	err := db.Update(ctx(), 0, noon, func(tx *store.Tx) error {
 		if err := tx.AddObject(ctx(), 1, "meter"); err != nil {
+			return err
+		}
+		if err := tx.Settled(ctx(), store.Request{Key: "a"}, 1); err != nil {
 			return err
 		}
 		return tx.Revoke(ctx(), bikes[1])

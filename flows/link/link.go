@@ -4,6 +4,8 @@ package link
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -27,6 +29,7 @@ type Consent struct {
 	Purposes  []string  // of claim.Purposes; ticking none is valid, and then nothing is credited
 	Since     time.Time // acts from then on; zero for now
 	Objects   []string  // meters, cars that claims may name
+	Key       string    // of the request: the same again changes nothing; "" for none
 }
 
 // maxObjects bounds what one consent registers.
@@ -39,25 +42,30 @@ type Granted struct {
 }
 
 // Grant records a consent. An object that is another account's is a conflict, and then nothing is granted.
+//
+// What is true if we die on the way: the account is opened, some of its objects are taken, and there is no
+// link yet. A request with a key, sent again, goes on with that account; without one it opens another.
 func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent, now time.Time) (Granted, error) {
+	request, err := c.request()
+	if err != nil {
+		return Granted{}, err
+	}
 	if err := check(book, &c, now); err != nil {
 		return Granted{}, err
+	}
+	before, err := c.resume(ctx, db, request, now)
+	if err != nil || before.Sub != "" {
+		return before, err
 	}
 	if err := free(ctx, db, &c); err != nil {
 		return Granted{}, err
 	}
-	account := c.Account
-	if account == (store.AccountID{}) {
-		opened, err := open(ctx, db, now)
-		if err != nil {
-			return Granted{}, err
-		}
-		account = opened
+	if c.Account, err = settle(ctx, db, &c, request, now); err != nil {
+		return Granted{}, err
 	}
-	// Each object is registered at its own home first. If we die in between, it is the account's already,
-	// and the same request for that account goes through; had it just been opened, an operator must say so.
+	// Each object is registered at its own home first. Taking what one has is no error.
 	for _, object := range c.Objects {
-		err := db.TakeObject(ctx, object, account, now.UnixMicro())
+		err := db.TakeObject(ctx, object, c.Account, now.UnixMicro())
 		if errors.Is(err, store.ErrTaken) {
 			return Granted{}, taken(object)
 		}
@@ -65,19 +73,103 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 			return Granted{}, err
 		}
 	}
-	links := []claim.Link{{
-		Account: account.Number, Programme: c.Programme, Partner: c.Partner,
-		Scenarios: c.Scenarios, Purposes: c.Purposes, Since: c.Since.UnixMicro(),
-	}}
-	err := db.Update(ctx, account.Part, now.UnixMicro(), func(tx *store.Tx) error {
-		for _, object := range c.Objects {
-			if err := tx.AddObject(ctx, account.Number, object); err != nil {
+	return grant(ctx, db, &c, request, now)
+}
+
+// request is what the consent asks for, under its key.
+func (c *Consent) request() (store.Request, error) {
+	text, err := json.Marshal(c)
+	if err != nil { // a time beyond the year 9999
+		return store.Request{}, fault.New(fault.Invalid, "the consent cannot be written down: %v", err)
+	}
+	return store.Request{Key: c.Key, Content: sha256.Sum256(text)}, nil
+}
+
+// home is the partition in which the consent is carried out.
+func (c *Consent) home(db *store.DB, r store.Request) int {
+	switch {
+	case c.Account != (store.AccountID{}):
+		return c.Account.Part
+	case c.Key != "":
+		return db.HomeOf(r)
+	}
+	return rand.IntN(db.Parts)
+}
+
+// resume finds what was done for the same request before: it puts the account that was settled into the
+// consent, and returns the link if there is one.
+func (c *Consent) resume(ctx context.Context, db *store.DB, r store.Request, now time.Time) (g Granted, err error) {
+	part := c.home(db, r)
+	if c.Key == "" || part >= db.Parts {
+		return g, nil
+	}
+	err = db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {
+		done, err := tx.Done(ctx, r)
+		if err == nil && done.Account != 0 {
+			c.Account = store.AccountID{Part: part, Number: done.Account}
+			g = Granted{done.Sub, c.Account}
+		}
+		return err
+	})
+	return g, err
+}
+
+// settle says for whose account the consent is, and opens one if it names none.
+func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (id store.AccountID, err error) {
+	id = c.Account
+	if c.Key == "" && id != (store.AccountID{}) {
+		return id, nil
+	}
+	id.Part = c.home(db, r)
+	err = db.Update(ctx, id.Part, now.UnixMicro(), func(tx *store.Tx) error {
+		if c.Key != "" { // another server may have been faster
+			done, err := tx.Done(ctx, r)
+			if err != nil || done.Account != 0 {
+				id.Number = done.Account
 				return err
 			}
 		}
-		return tx.Grant(ctx, links)
+		if id.Number = c.Account.Number; id.Number == 0 {
+			if id.Number, err = tx.OpenAccounts(ctx, 1); err != nil {
+				return err
+			}
+		}
+		if c.Key == "" {
+			return nil
+		}
+		return tx.Settled(ctx, r, id.Number)
 	})
-	return Granted{links[0].Sub, account}, err
+	return id, err
+}
+
+// grant records the link.
+func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (g Granted, err error) {
+	err = db.Update(ctx, c.Account.Part, now.UnixMicro(), func(tx *store.Tx) error {
+		if c.Key != "" {
+			done, err := tx.Done(ctx, r)
+			if g = (Granted{done.Sub, c.Account}); err != nil || done.Sub != "" {
+				return err
+			}
+		}
+		for _, object := range c.Objects {
+			if err := tx.AddObject(ctx, c.Account.Number, object); err != nil {
+				return err
+			}
+		}
+		links := []claim.Link{{
+			Account: c.Account.Number, Programme: c.Programme, Partner: c.Partner,
+			Scenarios: c.Scenarios, Purposes: c.Purposes, Since: c.Since.UnixMicro(),
+		}}
+		if err := tx.Grant(ctx, links); err != nil {
+			return err
+		}
+		g = Granted{links[0].Sub, c.Account}
+		if c.Key == "" {
+			return nil
+		}
+		return tx.Granted(ctx, r, &links[0])
+	})
+	return g, err
 }
 
 // free looks, before anything is opened or taken, whether the account is there and the objects are not
@@ -102,15 +194,6 @@ func free(ctx context.Context, db *store.DB, c *Consent) error {
 
 func taken(object string) error {
 	return fault.New(fault.Conflict, "%q is registered to another account", object)
-}
-
-func open(ctx context.Context, db *store.DB, now time.Time) (id store.AccountID, err error) {
-	id.Part = rand.IntN(db.Parts)
-	err = db.Update(ctx, id.Part, now.UnixMicro(), func(tx *store.Tx) (err error) {
-		id.Number, err = tx.OpenAccounts(ctx, 1)
-		return err
-	})
-	return id, err
 }
 
 // check holds a consent against what is published, and fills in its beginning.

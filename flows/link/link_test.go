@@ -238,6 +238,77 @@ func TestGrantAtOnce(t *testing.T) {
 	})
 }
 
+// A consent that is sent again under its key, because its answer was lost, is granted once: one account, one
+// link, also when it is sent many times at once, and when its first time broke off in the middle.
+func TestGrantOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 4)
+		grant := func(c link.Consent, at time.Time) (link.Granted, error) {
+			return link.Grant(t.Context(), db, book, c, at)
+		}
+		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Objects: []string{"meter 1"}, Key: "consent 1"}
+		answers := make(chan link.Granted, 8)
+		var sending sync.WaitGroup
+		for i := range cap(answers) {
+			sending.Go(func() {
+				g, err := grant(consent, now.Add(time.Duration(i)*time.Second))
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- g
+			})
+		}
+		sending.Wait()
+		first := <-answers
+		for range cap(answers) - 1 {
+			if g := <-answers; g != first {
+				t.Errorf("the same consent was answered by %v and by %v", first, g)
+			}
+		}
+		if n, err := db.AccountCount(t.Context()); err != nil || n != 1 {
+			t.Errorf("%d accounts were opened, %v", n, err)
+		}
+		if got := verdict(t, db, first.Sub, "a", "meter 1", now.Add(time.Minute)); got != reason.OK {
+			t.Errorf("a reading by that link is %s", got)
+		}
+
+		other := consent
+		other.Purposes = claim.Purposes
+		if _, err := grant(other, now); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("another consent under the same key: %v", err)
+		}
+		other.Key = "consent 2"
+		if _, err := grant(other, now); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("the meter of somebody else: %v", err)
+		}
+		if n, _ := db.AccountCount(t.Context()); n != 1 {
+			t.Errorf("a conflict left %d accounts", n)
+		}
+		own := other
+		own.Key, own.Account = "consent 3", first.Account
+		second, err := grant(own, now)
+		if err != nil || second.Account != first.Account || second.Sub == first.Sub {
+			t.Errorf("another link for the same account: %v, %v", second, err)
+		}
+		if again, err := grant(own, now); err != nil || again != second {
+			t.Errorf("sent again: %v, %v; want %v", again, err, second)
+		}
+
+		// It broke off after the account was opened and its meter taken: the meter is not lost.
+		broken := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Objects: []string{"meter 4"}, Key: "consent 4"}
+		left, err := link.BreakOff(t.Context(), db, broken, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.TakeObject(t.Context(), "meter 4", left, now.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+		if g, err := grant(broken, now); err != nil || g.Account != left {
+			t.Errorf("what broke off for %s went on as %v, %v", left, g, err)
+		}
+	})
+}
+
 // Members who are brought along are spread over the partitions, each with a sub of its own.
 func TestEnrol(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -36,6 +36,12 @@ CREATE TABLE link (
   PRIMARY KEY (part, account, link)
 );
 
+-- What was done for a request whose sender gave it a key: an account settled (step 1), a link granted (step 2).
+CREATE TABLE request (
+  part INT NOT NULL, key BYTEA NOT NULL, step INT NOT NULL, content BYTEA NOT NULL, account BIGINT NOT NULL, link INT NOT NULL, at BIGINT NOT NULL,
+  PRIMARY KEY (part, key, step)
+);
+
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
   part INT NOT NULL, object TEXT COLLATE "C" NOT NULL, owner_part INT NOT NULL, owner BIGINT NOT NULL, at BIGINT NOT NULL,
@@ -104,7 +110,7 @@ ALTER TABLE balance SET (fillfactor = 80);
 ALTER TABLE usage SET (fillfactor = 80);
 
 -- What is recorded stays: the runtime role may read and add to it, and change only what is derived from it.
-GRANT SELECT, INSERT ON document, account, link, object, account_object, batch, claim, history TO {runtime};
+GRANT SELECT, INSERT ON document, account, link, object, account_object, request, batch, claim, history TO {runtime};
 GRANT UPDATE (revoked) ON link TO {runtime};
 CREATE FUNCTION link_ends_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'a link ends once'; END $$;
 CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (OLD.revoked <> 0 OR NEW.revoked <= 0) EXECUTE FUNCTION link_ends_once();

@@ -164,6 +164,17 @@ CREATE TABLE partition (
   PRIMARY KEY (part)
 );
 GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};
+CREATE TABLE request (
+  part integer NOT NULL,
+  key bytea NOT NULL,
+  step integer NOT NULL,
+  content bytea NOT NULL,
+  account bigint NOT NULL,
+  link integer NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (part, key, step)
+);
+GRANT INSERT, SELECT ON request TO {runtime};
 CREATE TABLE slot (
   part integer NOT NULL,
   account bigint NOT NULL,

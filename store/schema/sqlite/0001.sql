@@ -36,6 +36,12 @@ CREATE TABLE link (
   PRIMARY KEY (part, account, link)
 ) STRICT, WITHOUT ROWID;
 
+-- What was done for a request whose sender gave it a key: an account settled (step 1), a link granted (step 2).
+CREATE TABLE request (
+  part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (part, key, step)
+) STRICT, WITHOUT ROWID;
+
 -- A meter or car belongs to one account (in the object's home partition), and is known at the account's.
 CREATE TABLE object (
   part INTEGER NOT NULL, object TEXT NOT NULL, owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -105,6 +111,8 @@ CREATE TRIGGER account_no_delete BEFORE DELETE ON account BEGIN SELECT RAISE(ABO
 CREATE TRIGGER link_no_update BEFORE UPDATE OF part, account, link, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TRIGGER request_no_update BEFORE UPDATE ON request BEGIN SELECT RAISE(ABORT, 'request is append-only'); END;
+CREATE TRIGGER request_no_delete BEFORE DELETE ON request BEGIN SELECT RAISE(ABORT, 'request is append-only'); END;
 CREATE TRIGGER object_no_update BEFORE UPDATE ON object BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
 CREATE TRIGGER object_no_delete BEFORE DELETE ON object BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
 CREATE TRIGGER account_object_no_update BEFORE UPDATE ON account_object BEGIN SELECT RAISE(ABORT, 'account_object is append-only'); END;
