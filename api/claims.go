@@ -80,7 +80,7 @@ type Event struct {
 	Type        string `json:"type" enum:"tanpu.claim.v1"`
 	Source      string `json:"source" maxLength:"64" doc:"You, the partner" example:"valleybike"`
 	ID          string `json:"id" maxLength:"256" doc:"Your own id of the act. Sent again with the same content, it gets the first verdict; with other content it is refused" example:"ride-20260821-77"`
-	Subject     string `json:"subject" maxLength:"256" doc:"The member, by the sub that the link gave you" example:"abqkf4x2m7hd93nzwt5c6u"`
+	Subject     string `json:"subject" maxLength:"256" doc:"The member, by the sub that the link gave you" example:"abqkf4x2m7hd93nzwt5c6uabcdaa"`
 	ContentType string `json:"datacontenttype,omitempty" doc:"application/json, if you say it"`
 	Time        string `json:"time,omitempty" format:"date-time" doc:"When you sent it; not used for deciding"`
 	Data        Act    `json:"data"`
