@@ -5,13 +5,16 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -84,7 +87,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 		return nil
 	}
 	if tx.db.engine == postgres {
-		return tx.postgres(func(c *pgx.Conn) error { return copyClaims(ctx, c, tx.Part, batch, rows) })
+		return tx.postgres(func(c *pgx.Conn) error { return copyClaims(ctx, c.PgConn(), tx.Part, batch, rows) })
 	}
 	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(args []any, i int) []any {
 		r := rows[i]
@@ -115,28 +118,54 @@ func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row f
 	return nil
 }
 
-// copyClaims streams the rows in PostgreSQL's binary COPY format.
-func copyClaims(ctx context.Context, c *pgx.Conn, part int, batch int64, rows []*claim.Row) error {
-	b := make([]byte, 0, 64+len(rows)*512)
+// copyClaims has PostgreSQL copy the rows in, in its binary format. Statement, rows and end go out in one
+// write: a server that froze between them would hold its partition for as long as it lies there, because
+// PostgreSQL waits for the rest of a COPY and does not call that silence.
+func copyClaims(ctx context.Context, c *pgconn.PgConn, part int, batch int64, rows []*claim.Row) error {
+	b := make([]byte, 0, 512+len(rows)*512)
+	b, err := (&pgproto3.Query{String: "COPY claim (" + claimColumns + ") FROM STDIN (FORMAT binary)"}).Encode(b)
+	if err != nil {
+		return err
+	}
+	b = append(b, 'd', 0, 0, 0, 0) // CopyData, and its length
+	data := len(b)
 	b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
 	for _, r := range rows {
 		b = appendCopyRow(b, part, batch, r)
 	}
 	b = binary.BigEndian.AppendUint16(b, 0xffff)
-	_, err := c.PgConn().CopyFrom(ctx, &reader{b}, "COPY claim ("+claimColumns+") FROM STDIN (FORMAT binary)")
+	binary.BigEndian.PutUint32(b[data-4:], uint32(4+len(b)-data))
+	if b, err = (&pgproto3.CopyDone{}).Encode(b); err != nil {
+		return err
+	}
+	if err = exchange(ctx, c, b); err != nil && !errors.As(err, new(*pgconn.PgError)) {
+		c.Close(ctx) // in the middle of an answer: nobody can use it any more
+	}
 	return err
 }
 
-// reader hands the whole buffer over in as few reads as the other side allows.
-type reader struct{ rest []byte }
-
-func (r *reader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		return 0, io.EOF
+// exchange sends messages and reads the answer to its end.
+func exchange(ctx context.Context, c *pgconn.PgConn, messages []byte) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		c.Conn().SetWriteDeadline(deadline)
+		defer c.Conn().SetWriteDeadline(time.Time{})
 	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	if _, err := c.Conn().Write(messages); err != nil {
+		return err
+	}
+	var failed error
+	for {
+		m, err := c.ReceiveMessage(ctx)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *pgproto3.ErrorResponse:
+			failed = pgconn.ErrorResponseToPgError(m)
+		case *pgproto3.ReadyForQuery:
+			return failed
+		}
+	}
 }
 
 func appendCopyRow(b []byte, part int, batch int64, r *claim.Row) []byte {
