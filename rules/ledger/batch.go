@@ -43,7 +43,10 @@ func (b *Batch) Record() []byte {
 }
 
 // Hash identifies the batch and, through Prev, all before it in its partition.
-func (b *Batch) Hash() Hash { return sha256.Sum256(b.Record()) }
+func (b *Batch) Hash() Hash { return TextHash(b.Record()) }
+
+// TextHash is the hash of a batch with this record.
+func TextHash(record []byte) Hash { return sha256.Sum256(record) }
 
 func appendHash(dst []byte, h Hash) []byte { return hex.AppendEncode(dst, h[:]) }
 

@@ -1,0 +1,189 @@
+// Package record says what stands in the transparency log, entry by entry. Each entry is one line of JSON
+// in one canonical form, so that its bytes can be made again from what it says; docs/log.md describes it
+// for other implementers. Nothing in it names a person, and counts are given only for many.
+package record
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tanpu/tanpu/rules/ledger"
+)
+
+// MaxSize bounds an entry: a bundle of tlog-tiles gives its length in two bytes.
+const MaxSize = 1<<16 - 1
+
+// An Entry is one of *Origin, *Key, *Document, *Batch, *Links and *Totals.
+type Entry interface{ kind() string }
+
+// An Origin begins a log, and is its first entry.
+type Origin struct {
+	Type     string   `json:"type"`
+	Origin   string   `json:"origin"` // the log's name, as in the first line of its checkpoints
+	Database string   `json:"database"`
+	Parts    int      `json:"parts"`
+	At       int64    `json:"at"` // µs UTC, as everywhere
+	Key      string   `json:"key"`
+	Follows  *Follows `json:"follows,omitempty"`
+}
+
+// Follows names the log that another one goes on from, at its last head that is believed.
+type Follows struct {
+	Origin string `json:"origin"`
+	Size   int64  `json:"size"`
+	Root   Hash   `json:"root"`
+}
+
+// A Key says that checkpoints are also signed by another key from now on.
+type Key struct {
+	Type   string `json:"type"`
+	Number int64  `json:"number"` // dense, from 1
+	At     int64  `json:"at"`
+	Key    string `json:"key"` // a vkey of signed-note
+}
+
+// A Document was published, and made the rulebook of this number.
+type Document struct {
+	Type     string `json:"type"`
+	Rulebook int64  `json:"rulebook"`
+	Kind     string `json:"kind"` // groups, factors, methodology or programme
+	Name     string `json:"name"`
+	At       int64  `json:"at"`
+	SHA256   Hash   `json:"sha256"` // of its text
+}
+
+// A Batch is the claims of one partition that were judged in one transaction. See ledger.Batch.
+type Batch struct {
+	Type     string `json:"type"`
+	Part     int    `json:"part"`
+	Number   int64  `json:"number"` // dense within the partition, from 1
+	At       int64  `json:"at"`
+	Rulebook int64  `json:"rulebook"`
+	Backfill bool   `json:"backfill,omitempty"`
+	Root     Hash   `json:"root"`   // over the salted leaves of its claims with their outcomes
+	Totals   Hash   `json:"totals"` // salted commitment
+	Prev     Hash   `json:"prev"`   // SHA-256 of the entry of the batch before it in its partition
+}
+
+// Links are consents granted or ended in one transaction.
+type Links struct {
+	Type   string `json:"type"`
+	Part   int    `json:"part"`
+	Number int64  `json:"number"` // dense within the partition, from 1
+	At     int64  `json:"at"`
+	Root   Hash   `json:"root"` // over their salted leaves
+}
+
+// Totals are what a programme's claims came to on its local days From to To. A methodology and vintage
+// that fewer than Least members share on these days is left for later totals, which then begin earlier.
+type Totals struct {
+	Type      string `json:"type"`
+	Number    int64  `json:"number"` // dense, from 1
+	Programme string `json:"programme"`
+	Method    string `json:"method"`
+	Vintage   string `json:"vintage"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Least     int    `json:"least"`
+	Claims    int64  `json:"claims"` // accepted
+	Reduction int64  `json:"reduction_mg"`
+	Points    int64  `json:"points_thousandths"`
+}
+
+func (*Origin) kind() string   { return "origin" }
+func (*Key) kind() string      { return "key" }
+func (*Document) kind() string { return "document" }
+func (*Batch) kind() string    { return "batch" }
+func (*Links) kind() string    { return "links" }
+func (*Totals) kind() string   { return "totals" }
+
+// OfBatch is a batch's entry. Its text is the one that the batch's hash is over.
+func OfBatch(b *ledger.Batch) *Batch {
+	return &Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill,
+		Root: Hash(b.Root), Totals: Hash(b.Totals), Prev: Hash(b.Prev)}
+}
+
+// Ledger is the batch that the entry is of.
+func (b *Batch) Ledger() ledger.Batch {
+	return ledger.Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill,
+		Root: ledger.Hash(b.Root), Totals: ledger.Hash(b.Totals), Prev: ledger.Hash(b.Prev)}
+}
+
+// Text is the entry's canonical text.
+func Text(e Entry) []byte {
+	switch e := e.(type) {
+	case *Origin:
+		e.Type = e.kind()
+	case *Key:
+		e.Type = e.kind()
+	case *Document:
+		e.Type = e.kind()
+	case *Batch:
+		e.Type = e.kind()
+	case *Links:
+		e.Type = e.kind()
+	case *Totals:
+		e.Type = e.kind()
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		panic(err) // plain structs of texts and numbers
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// errForm says that a text is no entry, or not in its canonical form.
+var errForm = errors.New("this is no entry of a log in its canonical form")
+
+// Parse reads what Text wrote, and nothing else.
+func Parse(text []byte) (Entry, error) {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if len(text) > MaxSize || json.Unmarshal(text, &head) != nil {
+		return nil, errForm
+	}
+	var e Entry
+	switch head.Type {
+	case "origin":
+		e = &Origin{}
+	case "key":
+		e = &Key{}
+	case "document":
+		e = &Document{}
+	case "batch":
+		e = &Batch{}
+	case "links":
+		e = &Links{}
+	case "totals":
+		e = &Totals{}
+	default:
+		return nil, fmt.Errorf("an entry of an unknown type %.20q", head.Type)
+	}
+	if err := json.Unmarshal(text, e); err != nil || !bytes.Equal(Text(e), text) {
+		return nil, errForm
+	}
+	return e, nil
+}
+
+// A Hash is written as 64 hexadecimal digits, in lower case.
+type Hash [32]byte
+
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText writes the digits.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads them.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) != 64 || bytes.ContainsAny(text, "ABCDEF") {
+		return errors.New("a hash has 64 hexadecimal digits, in lower case")
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
