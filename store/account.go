@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +68,11 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 		l.Number = last[l.Account]
 		l.Sub = tx.db.sub(tx.Part, seat{l.Account, l.Number})
 	}
-	if _, err := tx.writer(ctx); err != nil {
+	if err := tx.keys(ctx, links); err != nil {
+		return fmt.Errorf("reading account keys: %w", err)
+	}
+	consentRow, err := tx.consent(ctx, links, false)
+	if err != nil {
 		return err
 	}
 	return tx.bulk(ctx, &bulk{
@@ -82,7 +87,7 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 			column(links, func(l *claim.Link) int64 { return l.Since }),
 			column(links, func(*claim.Link) int64 { return tx.Now }),
 		},
-	})
+	}, consentRow)
 }
 
 // lastLinks finds the number of the last link of each of these links' accounts.
@@ -108,17 +113,85 @@ func (tx *Tx) lastLinks(ctx context.Context, links []claim.Link) (map[claim.Numb
 
 // Revoke ends a link at the transaction's instant; a link that has ended stays as it was.
 func (tx *Tx) Revoke(ctx context.Context, sub string) error {
-	part, s, ok := tx.db.seat(sub)
-	if !ok || part != tx.Part {
+	l, part, err := tx.db.LinkOf(ctx, sub)
+	if fault.KindOf(err) == fault.NotFound {
 		return nil
+	}
+	if err != nil || part != tx.Part || l.Revoked != 0 {
+		return err
+	}
+	list := []claim.Link{l}
+	if err := tx.keys(ctx, list); err != nil {
+		return fmt.Errorf("reading account keys: %w", err)
 	}
 	conn, err := tx.writer(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "UPDATE link SET revoked = $4 WHERE part = $1 AND account = $2 AND link = $3 AND revoked = 0",
-		tx.Part, s.account, s.link, tx.Now)
-	return err
+	result, err := conn.ExecContext(ctx, "UPDATE link SET revoked = $4 WHERE part = $1 AND account = $2 AND link = $3 AND revoked = 0",
+		tx.Part, l.Account, l.Number, tx.Now)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return err // somebody else was faster, and noted it
+	}
+	row, err := tx.consent(ctx, list, true)
+	if err != nil {
+		return err
+	}
+	return tx.bulk(ctx, row)
+}
+
+// keys fills in the keys of the links' accounts.
+func (tx *Tx) keys(ctx context.Context, links []claim.Link) error {
+	return tx.look(ctx, &lookup{
+		keys: "place bigint, account bigint",
+		cols: "u.place, k.key",
+		from: []source{{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = u.account"}},
+		args: []any{places(len(links)), column(links, func(l *claim.Link) int64 { return l.Account })},
+		row: func(scan func(...any) error) error {
+			var place int
+			var key []byte
+			err := scan(&place, &key)
+			if err == nil {
+				copy(links[place].Key[:], key)
+			}
+			return err
+		},
+	})
+}
+
+// consent makes the row by which the log learns of links that were granted or ended.
+func (tx *Tx) consent(ctx context.Context, links []claim.Link, ended bool) (*bulk, error) {
+	conn, err := tx.writer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var number int64
+	err = conn.QueryRowContext(ctx, "UPDATE partition SET consents = consents + 1 WHERE part = $1 RETURNING consents - 1", tx.Part).Scan(&number)
+	if err != nil {
+		return nil, fmt.Errorf("numbering consents: %w", err)
+	}
+	var leaves, whose []byte
+	hashes := make([]ledger.Hash, len(links))
+	for i := range links {
+		l := &links[i]
+		hashes[i] = claim.LinkLeafHash(l, tx.Now, ended)
+		leaves = append(leaves, hashes[i][:]...)
+		whose = binary.BigEndian.AppendUint64(whose, uint64(l.Account))
+		whose = binary.BigEndian.AppendUint32(whose, uint32(l.Number))
+		event := byte(0)
+		if ended {
+			event = 1
+		}
+		whose = append(whose, event)
+	}
+	root := ledger.Root(hashes)
+	return &bulk{
+		table: "consent", columns: "number bigint, at bigint, root bytea, leaves bytea, links bytea",
+		args: []any{[]int64{number}, []int64{tx.Now}, [][]byte{root[:]}, [][]byte{leaves}, [][]byte{whose}},
+	}, nil
 }
 
 // ErrTaken says that an object is registered to another account.

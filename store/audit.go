@@ -67,16 +67,16 @@ func (s *Snapshot) end() error {
 	return err
 }
 
-// A record is a row as the engine hands it over, good until the next one. Half a billion values go
+// A raw row is one as the engine hands it over, good until the next one. Half a billion values go
 // through here in an audit of 20 million claims, so they skip what database/sql does for each.
-type record struct {
+type raw struct {
 	sqlite   []driver.Value
 	postgres [][]byte
 	words    map[string]string
 	split    []string
 }
 
-func (r *record) integer(i int) int64 {
+func (r *raw) integer(i int) int64 {
 	if r.sqlite != nil {
 		n, _ := r.sqlite[i].(int64) // tables are STRICT
 		return n
@@ -85,7 +85,7 @@ func (r *record) integer(i int) int64 {
 	return n
 }
 
-func (r *record) text(i int) string {
+func (r *raw) text(i int) string {
 	if r.sqlite != nil {
 		s, _ := r.sqlite[i].(string)
 		return s
@@ -97,7 +97,7 @@ func (r *record) text(i int) string {
 const maxWords = 4096
 
 // word is text that recurs, such as a partner: on PostgreSQL it is made once.
-func (r *record) word(i int) string {
+func (r *raw) word(i int) string {
 	if r.sqlite != nil {
 		return r.text(i)
 	}
@@ -113,7 +113,7 @@ func (r *record) word(i int) string {
 
 // texts are n columns of text from the i-th on; the first of them are words. On SQLite they come as one,
 // parted by NULs; nil when a text holds one itself.
-func (r *record) texts(i, n int) []string {
+func (r *raw) texts(i, n int) []string {
 	r.split = r.split[:0]
 	if r.sqlite == nil {
 		for k := range n {
@@ -140,7 +140,7 @@ func (r *record) texts(i, n int) []string {
 }
 
 // kept returns the one copy of a text that recurs.
-func (r *record) kept(t string) string {
+func (r *raw) kept(t string) string {
 	w, ok := r.words[t]
 	if !ok {
 		w = strings.Clone(t)
@@ -151,7 +151,7 @@ func (r *record) kept(t string) string {
 	return w
 }
 
-func (r *record) bytes(i int) []byte {
+func (r *raw) bytes(i int) []byte {
 	if r.sqlite != nil {
 		b, _ := r.sqlite[i].([]byte)
 		return b
@@ -160,7 +160,7 @@ func (r *record) bytes(i int) []byte {
 }
 
 // hash is zero for what has not the length of one.
-func (r *record) hash(i int) (h ledger.Hash) {
+func (r *raw) hash(i int) (h ledger.Hash) {
 	if b := r.bytes(i); len(b) == len(h) {
 		copy(h[:], b)
 	}
@@ -168,7 +168,7 @@ func (r *record) hash(i int) (h ledger.Hash) {
 }
 
 // each runs f on every row of a query.
-func (s *Snapshot) each(ctx context.Context, f func(*record), query string, args ...int64) error {
+func (s *Snapshot) each(ctx context.Context, f func(*raw), query string, args ...int64) error {
 	return s.conn.Raw(func(c any) error {
 		if s.db.engine == postgres {
 			return eachPostgres(ctx, unwrapPgx(c), f, query, args)
@@ -177,7 +177,7 @@ func (s *Snapshot) each(ctx context.Context, f func(*record), query string, args
 	})
 }
 
-func eachPostgres(ctx context.Context, c *pgx.Conn, f func(*record), query string, args []int64) error {
+func eachPostgres(ctx context.Context, c *pgx.Conn, f func(*raw), query string, args []int64) error {
 	// As text: to send a value in binary, PostgreSQL first takes a kilobyte for it.
 	given := []any{pgx.QueryResultFormatsByOID{pgtype.ByteaOID: pgx.BinaryFormatCode}}
 	for _, a := range args {
@@ -188,7 +188,7 @@ func eachPostgres(ctx context.Context, c *pgx.Conn, f func(*record), query strin
 		return err
 	}
 	defer rows.Close()
-	r := record{words: map[string]string{}}
+	r := raw{words: map[string]string{}}
 	for rows.Next() {
 		r.postgres = rows.RawValues()
 		f(&r)
@@ -196,7 +196,7 @@ func eachPostgres(ctx context.Context, c *pgx.Conn, f func(*record), query strin
 	return rows.Err()
 }
 
-func eachSQLite(ctx context.Context, c driver.QueryerContext, f func(*record), query string, args []int64) error {
+func eachSQLite(ctx context.Context, c driver.QueryerContext, f func(*raw), query string, args []int64) error {
 	given := make([]driver.NamedValue, len(args))
 	for i, a := range args {
 		given[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
@@ -205,7 +205,7 @@ func eachSQLite(ctx context.Context, c driver.QueryerContext, f func(*record), q
 	if err != nil {
 		return err
 	}
-	r := record{sqlite: make([]driver.Value, len(rows.Columns())), words: map[string]string{}}
+	r := raw{sqlite: make([]driver.Value, len(rows.Columns())), words: map[string]string{}}
 	for err == nil {
 		if err = rows.Next(r.sqlite); err == nil {
 			f(&r)
@@ -229,7 +229,7 @@ type BatchRow struct {
 
 // Batches runs f on the partition's batches in order.
 func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
-	return s.each(ctx, func(r *record) {
+	return s.each(ctx, func(r *raw) {
 		f(&BatchRow{
 			Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2), Backfill: r.integer(3) != 0,
 				Root: r.hash(5), Totals: r.hash(6), Prev: r.hash(7)},
@@ -242,13 +242,13 @@ func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 // A Range is accounts by number, both ends included.
 type Range struct{ From, To claim.Number }
 
-func (s *Snapshot) within(ctx context.Context, in Range, f func(*record), query string) error {
+func (s *Snapshot) within(ctx context.Context, in Range, f func(*raw), query string) error {
 	return s.each(ctx, f, query, int64(s.Part), in.From, in.To)
 }
 
 // Opened runs f on the accounts in a range, with their keys; an account whose key is gone has none.
 func (s *Snapshot) Opened(ctx context.Context, in Range, f func(account claim.Number, key []byte)) error {
-	return s.within(ctx, in, func(r *record) { f(r.integer(0), r.bytes(1)) },
+	return s.within(ctx, in, func(r *raw) { f(r.integer(0), r.bytes(1)) },
 		`SELECT a.account, k.key FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
 		WHERE a.part = $1 AND a.account BETWEEN $2 AND $3`)
 }
@@ -256,7 +256,7 @@ func (s *Snapshot) Opened(ctx context.Context, in Range, f func(account claim.Nu
 // Links runs f on the links of accounts in a range, those that have ended included. They have neither
 // keys nor objects.
 func (s *Snapshot) Links(ctx context.Context, in Range, f func(*claim.Link)) error {
-	return s.within(ctx, in, func(r *record) {
+	return s.within(ctx, in, func(r *raw) {
 		at := seat{r.integer(0), int(r.integer(1))}
 		f(&claim.Link{Sub: s.db.sub(s.Part, at), Account: at.account, Number: at.link, Programme: r.word(2), Partner: r.word(3),
 			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)})
@@ -266,7 +266,7 @@ func (s *Snapshot) Links(ctx context.Context, in Range, f func(*claim.Link)) err
 
 // Objects runs f on the objects of accounts in a range, with the instant from which they are theirs.
 func (s *Snapshot) Objects(ctx context.Context, in Range, f func(account claim.Number, object string, at int64)) error {
-	return s.within(ctx, in, func(r *record) { f(r.integer(0), r.text(1), r.integer(2)) },
+	return s.within(ctx, in, func(r *raw) { f(r.integer(0), r.text(1), r.integer(2)) },
 		"SELECT account, object, at FROM account_object WHERE part = $1 AND account BETWEEN $2 AND $3")
 }
 
@@ -281,7 +281,7 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 	}
 	var c ClaimRow
 	var broken error
-	err := s.within(ctx, in, func(r *record) {
+	err := s.within(ctx, in, func(r *raw) {
 		const at = 9
 		t := r.texts(at, 11)
 		if t == nil {
@@ -309,21 +309,21 @@ const (
 
 // Balances runs f on the balances of holders in a range; those of the counter-accounts are below 1.
 func (s *Snapshot) Balances(ctx context.Context, in Range, f func(ledger.Key, int64)) error {
-	return s.within(ctx, in, func(r *record) {
+	return s.within(ctx, in, func(r *raw) {
 		f(ledger.Key{Holder: ledger.Holder(r.integer(0)), Asset: ledger.Asset(r.word(1))}, r.integer(2))
 	}, "SELECT holder, asset, amount FROM balance WHERE part = $1 AND holder BETWEEN $2 AND $3")
 }
 
 // Usage runs f on the usage of accounts in a range, in its canonical text.
 func (s *Snapshot) Usage(ctx context.Context, in Range, f func(claim.Period, string)) error {
-	return s.within(ctx, in, func(r *record) {
+	return s.within(ctx, in, func(r *raw) {
 		f(claim.Period{Account: r.integer(0), Method: r.word(1), Name: r.word(2)}, r.text(3))
 	}, "SELECT account, method, period, used FROM usage WHERE part = $1 AND account BETWEEN $2 AND $3")
 }
 
 // Slots runs f on the slots of accounts in a range.
 func (s *Snapshot) Slots(ctx context.Context, in Range, f func(claim.Slot, claim.Counted)) error {
-	return s.within(ctx, in, func(r *record) {
+	return s.within(ctx, in, func(r *raw) {
 		f(claim.Slot{Account: r.integer(0), Group: r.word(1), Key: r.text(2)},
 			claim.Counted{Greatest: r.integer(3), Included: r.integer(4), By: r.word(5)})
 	}, "SELECT account, grp, key, greatest, included, partner FROM slot WHERE part = $1 AND account BETWEEN $2 AND $3")
@@ -331,14 +331,14 @@ func (s *Snapshot) Slots(ctx context.Context, in Range, f func(claim.Slot, claim
 
 // History runs f on the kept values of accounts in a range, in their canonical text.
 func (s *Snapshot) History(ctx context.Context, in Range, f func(claim.Kept, string)) error {
-	return s.within(ctx, in, func(r *record) {
+	return s.within(ctx, in, func(r *raw) {
 		f(claim.Kept{Account: r.integer(0), Method: r.word(1), Input: r.word(2), Object: r.text(3), Period: r.word(4)}, r.text(5))
 	}, "SELECT account, method, input, object, period, value FROM history WHERE part = $1 AND account BETWEEN $2 AND $3")
 }
 
 // DayTotals runs f on the partition's day totals.
 func (s *Snapshot) DayTotals(ctx context.Context, f func(claim.Total)) error {
-	return s.each(ctx, func(r *record) {
+	return s.each(ctx, func(r *raw) {
 		f(claim.Total{Programme: r.word(0), Day: r.word(1), Method: r.word(2), Vintage: r.word(3), Reason: reason.Code(r.word(4)),
 			Claims: r.integer(5), Milligrams: r.integer(6), Points: r.integer(7)})
 	}, "SELECT programme, day, method, vintage, reason, claims, mg, points FROM day_total WHERE part = $1", int64(s.Part))

@@ -123,8 +123,8 @@ SELECT text FROM (
 
 // Which tables may be changed, and which can only be added to. A new table must be put into one list.
 var (
-	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total"}
-	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history"}
+	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total", "log", "log_tile", "log_mark"}
+	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history", "consent", "log_entry"}
 	apart      = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
 
@@ -237,6 +237,15 @@ func fill(t *testing.T, db *store.DB) {
 			return err
 		}
 		return tx.Revoke(ctx(), bikes[1])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.BeginLog(ctx(), "a log", []byte("{}"), [32]byte{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Seal(ctx(), func(s *store.Sealing) error {
+		return s.Append(ctx(), []store.Item{{Stream: store.OriginStream, Number: 1, Body: []byte("{}")}}, nil, nil, [32]byte{}, noon)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,16 @@ CREATE TABLE claim (
 );
 CREATE UNIQUE INDEX claim_identity ON claim USING btree (part, account, partner, id);
 GRANT INSERT, SELECT ON claim TO {runtime};
+CREATE TABLE consent (
+  part integer NOT NULL,
+  number bigint NOT NULL,
+  at bigint NOT NULL,
+  root bytea NOT NULL,
+  leaves bytea NOT NULL,
+  links bytea NOT NULL,
+  PRIMARY KEY (part, number)
+);
+GRANT INSERT, SELECT ON consent TO {runtime};
 CREATE TABLE database (
   id text COLLATE "C" NOT NULL,
   parts integer NOT NULL,
@@ -139,6 +149,45 @@ CREATE TABLE link (
 CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION link_ends_once();
 GRANT INSERT, SELECT ON link TO {runtime};
 GRANT UPDATE (revoked) ON link TO {runtime};
+CREATE TABLE log (
+  log integer NOT NULL,
+  origin text COLLATE "C" NOT NULL,
+  first text COLLATE "C" NOT NULL,
+  size bigint NOT NULL,
+  root bytea NOT NULL,
+  at bigint NOT NULL,
+  signed bigint NOT NULL,
+  checkpoint text COLLATE "C" NOT NULL,
+  PRIMARY KEY (log)
+);
+GRANT INSERT, SELECT, UPDATE ON log TO {runtime};
+CREATE TABLE log_entry (
+  log integer NOT NULL,
+  place bigint NOT NULL,
+  stream text COLLATE "C" NOT NULL,
+  part integer NOT NULL,
+  number bigint NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (log, place)
+);
+CREATE UNIQUE INDEX log_once ON log_entry USING btree (stream, part, number);
+GRANT INSERT, SELECT ON log_entry TO {runtime};
+CREATE TABLE log_mark (
+  stream text COLLATE "C" NOT NULL,
+  part integer NOT NULL,
+  next bigint NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (stream, part)
+);
+GRANT INSERT, SELECT, UPDATE ON log_mark TO {runtime};
+CREATE TABLE log_tile (
+  log integer NOT NULL,
+  level integer NOT NULL,
+  tile bigint NOT NULL,
+  hashes bytea NOT NULL,
+  PRIMARY KEY (log, level, tile)
+);
+GRANT INSERT, SELECT, UPDATE ON log_tile TO {runtime};
 CREATE TABLE migration (
   number integer NOT NULL,
   at bigint NOT NULL,
@@ -161,6 +210,7 @@ CREATE TABLE partition (
   hash bytea NOT NULL,
   accounts bigint NOT NULL,
   secret bytea NOT NULL,
+  consents bigint NOT NULL,
   PRIMARY KEY (part)
 );
 GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};

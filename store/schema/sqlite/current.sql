@@ -45,6 +45,13 @@ CREATE TABLE claim (
 CREATE UNIQUE INDEX claim_identity ON claim (part, account, partner, id);
 CREATE TRIGGER claim_no_delete BEFORE DELETE ON claim BEGIN SELECT RAISE(ABORT, 'claim is append-only'); END;
 CREATE TRIGGER claim_no_update BEFORE UPDATE ON claim BEGIN SELECT RAISE(ABORT, 'claim is append-only'); END;
+CREATE TABLE consent (
+  part INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, root BLOB NOT NULL,
+  leaves BLOB NOT NULL, links BLOB NOT NULL, -- in order: 32-byte leaf hash; 8-byte account, 4-byte link, 1 byte: 0 granted, 1 ended
+  PRIMARY KEY (part, number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER consent_no_delete BEFORE DELETE ON consent BEGIN SELECT RAISE(ABORT, 'consent is append-only'); END;
+CREATE TRIGGER consent_no_update BEFORE UPDATE ON consent BEGIN SELECT RAISE(ABORT, 'consent is append-only'); END;
 CREATE TABLE database (id TEXT NOT NULL, parts INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;
 CREATE TRIGGER database_no_delete BEFORE DELETE ON database BEGIN SELECT RAISE(ABORT, 'database is append-only'); END;
 CREATE TRIGGER database_no_update BEFORE UPDATE ON database BEGIN SELECT RAISE(ABORT, 'database is append-only'); END;
@@ -76,6 +83,27 @@ CREATE TABLE link (
 CREATE TRIGGER link_ends_once BEFORE UPDATE OF revoked ON link WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a link ends once'); END;
 CREATE TRIGGER link_no_delete BEFORE DELETE ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
 CREATE TRIGGER link_no_update BEFORE UPDATE OF part, account, link, programme, partner, scenarios, purposes, since, granted ON link BEGIN SELECT RAISE(ABORT, 'link is append-only'); END;
+CREATE TABLE log (
+  log INTEGER PRIMARY KEY, origin TEXT NOT NULL, first TEXT NOT NULL, -- its first entry
+  size INTEGER NOT NULL, root BLOB NOT NULL, at INTEGER NOT NULL, -- as it was last extended
+  signed INTEGER NOT NULL, checkpoint TEXT NOT NULL -- the last that was published, and its size
+) STRICT;
+CREATE TABLE log_entry (
+  log INTEGER NOT NULL, place INTEGER NOT NULL, stream TEXT NOT NULL, part INTEGER NOT NULL, number INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (log, place)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX log_once ON log_entry (stream, part, number);
+CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
+CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
+CREATE TABLE log_mark (
+  stream TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, hash BLOB NOT NULL, -- of the batch before
+  PRIMARY KEY (stream, part)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log_tile (
+  log INTEGER NOT NULL, level INTEGER NOT NULL, tile INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY (log, level, tile)
+) STRICT;
 CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE object (
   part INTEGER NOT NULL, object TEXT NOT NULL, owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -86,7 +114,7 @@ CREATE TRIGGER object_no_update BEFORE UPDATE ON object BEGIN SELECT RAISE(ABORT
 CREATE TABLE partition (
   part INTEGER PRIMARY KEY, next INTEGER NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL,
   accounts INTEGER NOT NULL, secret BLOB NOT NULL
-) STRICT;
+, consents INTEGER NOT NULL DEFAULT 1) STRICT;
 CREATE TABLE request (
   part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (part, key, step)
