@@ -86,6 +86,9 @@ func (s *Server) routes() http.Handler {
 	route(api, "GET /v1/programmes", "The programmes in force", nil, s.programmes)
 	route(api, "GET /v1/methodologies", "The methodologies, all versions", nil, s.methodologies)
 
+	mux.HandleFunc("GET /log/checkpoint", s.checkpoint)
+	mux.HandleFunc("GET /log/tile/{tile...}", s.tile)
+
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", s.Metrics.handler())

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -34,12 +35,14 @@ type benchmark struct {
 	clients  int
 	seed     uint64
 	profile  string
+	unsealed bool // leave out the log
 	quick    bool // leave out the ceiling and the runs at half load and at rest
 	say      func(format string, args ...any)
 
-	subs []string
-	key  string
-	base string // the server's address
+	subs    []string
+	key     string
+	keyFile string // of the log
+	base    string // the server's address
 }
 
 // A Bench is what was measured.
@@ -81,6 +84,7 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&b.clients, "clients", 16, "requests at once")
 	flags.Uint64Var(&b.seed, "seed", 1, "of what is reported")
 	flags.BoolVar(&b.quick, "quick", false, "measure full load only")
+	flags.BoolVar(&b.unsealed, "no-seal", false, "measure without the log, to see what sealing costs")
 	flags.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to this file")
 	asJSON := flags.Bool("json", false, "print the figures as JSON")
 	if err := parse(flags, args[1:], "db"); err != nil {
@@ -92,6 +96,9 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 	}
 	b.say = func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
 	result, err := b.run(context.Background())
+	if b.keyFile != "" {
+		os.RemoveAll(filepath.Dir(b.keyFile))
+	}
 	if err != nil {
 		return status(err, stderr)
 	}
@@ -201,6 +208,12 @@ func (b *benchmark) prepare(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if b.keyFile, err = tempKey(); err != nil {
+		return 0, err
+	}
+	if err := beginLog(ctx, db, b.url, b.keyFile, "", io.Discard); err != nil {
+		return 0, err
+	}
 	b.say("enrolling %d members", b.accounts)
 	since := time.Now().AddDate(0, -2, 0) // acts of the last weeks are to count
 	if b.subs, err = link.Enrol(ctx, db, book, demoProgramme, demoPartner, b.accounts, since); err != nil {
@@ -213,13 +226,22 @@ func (b *benchmark) prepare(ctx context.Context) (int64, error) {
 	return db.Size(ctx)
 }
 
+// tempKey names a file for a log's key in a folder of its own.
+func tempKey() (string, error) {
+	folder, err := os.MkdirTemp("", "tanpu-bench-")
+	return filepath.Join(folder, "log-key"), err
+}
+
 // serve starts a server as a process of its own. stop ends it and returns the CPU time that it took.
 func (b *benchmark) serve(ctx context.Context) (stop func() (time.Duration, error), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	server := exec.CommandContext(ctx, self, "serve", "--db", b.url, "--listen", "127.0.0.1:0", "--cpuprofile", b.profile)
+	server := exec.CommandContext(ctx, self, "serve", "--db", b.url, "--listen", "127.0.0.1:0", "--log-key", b.keyFile, "--cpuprofile", b.profile)
+	if b.unsealed {
+		server.Args = append(server.Args, "--no-seal")
+	}
 	out, err := server.StderrPipe()
 	if err != nil {
 		return nil, err

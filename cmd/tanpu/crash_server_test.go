@@ -22,6 +22,7 @@ import (
 type server struct {
 	binary  string
 	url     string
+	key     string // of the log: a file
 	test    *testing.T
 	current atomic.Pointer[life]
 }
@@ -39,8 +40,8 @@ type life struct {
 	warnings []string // its last ones; guarded by mu
 }
 
-func newServer(t *testing.T, binary, url string) *server {
-	s := &server{binary: binary, url: url, test: t}
+func newServer(t *testing.T, binary, url, key string) *server {
+	s := &server{binary: binary, url: url, key: key, test: t}
 	t.Cleanup(func() {
 		if l := s.current.Load(); l != nil {
 			l.cmd.Process.Kill()
@@ -52,7 +53,7 @@ func newServer(t *testing.T, binary, url string) *server {
 
 // start begins a life, and does not wait for it to answer.
 func (s *server) start() {
-	cmd := exec.Command(s.binary, "serve", "--db", s.url, "--listen", "127.0.0.1:0")
+	cmd := exec.Command(s.binary, "serve", "--db", s.url, "--listen", "127.0.0.1:0", "--log-key", s.key)
 	out, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -65,6 +65,7 @@ type ordeal struct {
 	*testing.T
 	binary   string // tanpu
 	url      string
+	key      string // of the log: a file
 	rounds   int // deaths
 	seed     uint64
 	random   *rand.Rand // of the one who kills
@@ -112,7 +113,7 @@ const (
 // newOrdeal makes the database, its members and partners, and servers that are not yet started.
 func newOrdeal(t *testing.T, binary, url string, servers, rounds int) *ordeal {
 	t.Helper()
-	o := &ordeal{T: t, binary: binary, url: url, rounds: rounds, seed: *crashSeed, patience: time.Minute, restless: true}
+	o := &ordeal{T: t, binary: binary, url: url, key: filepath.Join(t.TempDir(), "log-key"), rounds: rounds, seed: *crashSeed, patience: time.Minute, restless: true}
 	for o.seed == 0 {
 		o.seed = uint64(rand.Uint32())
 	}
@@ -123,12 +124,12 @@ func newOrdeal(t *testing.T, binary, url string, servers, rounds int) *ordeal {
 	if err != nil || len(documents) == 0 {
 		t.Fatal("no documents: ", err)
 	}
-	if out, err := exec.Command(binary, append([]string{"init", "--db", url}, documents...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(binary, append([]string{"init", "--db", url, "--log-key", o.key}, documents...)...).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v\n%s", err, out)
 	}
 	o.enrol(min(300+40*rounds, 20_000))
 	for range servers {
-		o.servers = append(o.servers, newServer(t, binary, url))
+		o.servers = append(o.servers, newServer(t, binary, url, o.key))
 	}
 	return o
 }

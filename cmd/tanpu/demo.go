@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -90,6 +91,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	book, err := publishDemo(ctx, db)
 	if err != nil {
+		return err
+	}
+	if err := beginLog(ctx, db, d.url, "", "", io.Discard); err != nil {
 		return err
 	}
 	summary, err := d.importTrips(ctx, db)
@@ -259,5 +263,9 @@ func (d *demo) serve(ctx context.Context, db *store.DB) error {
 		return fault.New(fault.Conflict, "cannot serve at %s: %s; choose another with --listen, or end with --once", d.listen, err)
 	}
 	d.say("API 文档：http://%s/docs（Ctrl-C 结束）", "API: http://%s/docs (Ctrl-C ends)", listener.Addr())
-	return serve(ctx, db, listener, intake.Config{})
+	sealer, err := newSealer(ctx, db, d.url, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return serve(ctx, db, listener, sealer, intake.Config{})
 }

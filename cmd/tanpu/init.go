@@ -15,10 +15,12 @@ import (
 
 // runInit carries out “tanpu init”: it makes or migrates a database and publishes documents.
 func runInit(args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("init", "--db URL [--library] [--parts N] [FILE…]", stderr)
+	flags := newFlags("init", "--db URL [--library] [--parts N] [--origin NAME] [FILE…]", stderr)
 	url := flags.String("db", "", "the database: sqlite:FILE or postgres://…")
 	parts := flags.Int("parts", store.DefaultParts, "partitions of a new database; fixed for good")
 	shipped := flags.Bool("library", false, "publish the groups, factors and methodologies that ship with tanpu")
+	origin := flags.String("origin", "", "the name of a new database's log, such as your host's and a path; fixed for good")
+	key := logKeyFlag(flags)
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
@@ -44,7 +46,7 @@ func runInit(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, n, "documents were there already")
 	}
 	fmt.Fprintln(stdout, "rulebook", report.Rulebook)
-	return 0
+	return status(beginLog(ctx, db, *url, *key, *origin, stdout), stderr)
 }
 
 // readDocuments reads the files named and, if asked, what ships with tanpu but for its programmes, which

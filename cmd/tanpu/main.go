@@ -21,6 +21,7 @@ to run it
   serve    answer requests
   import   bring a partner's file into a database
   audit    prove a database from its rows
+  log      show where the transparency log stands
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
@@ -37,6 +38,7 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"import": runImport,
 	"init":   runInit,
 	"key":    runKey,
+	"log":    runLog,
 	"method": runMethod,
 	"serve":  runServe,
 

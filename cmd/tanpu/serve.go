@@ -16,6 +16,7 @@ import (
 
 	"github.com/tanpu/tanpu/api"
 	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -24,10 +25,12 @@ const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
 func runServe(args []string, _, stderr io.Writer) int {
-	flags := newFlags("serve", "--db URL [--listen ADDR]", stderr)
+	flags := newFlags("serve", "--db URL [--listen ADDR] [--log-key FILE | --no-seal]", stderr)
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
+	key := logKeyFlag(flags)
+	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
@@ -49,20 +52,47 @@ func runServe(args []string, _, stderr io.Writer) int {
 	}
 	defer db.Close()
 	context.AfterFunc(ctx, stop) // told twice, it ends at once
+	var sealer *seal.Sealer
+	if !*noSeal {
+		if sealer, err = newSealer(ctx, db, *url, *key, log); err != nil {
+			return status(err, stderr)
+		}
+	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
-	return status(serve(ctx, db, listener, intake.Config{Writers: *writers, Log: log}), stderr)
+	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}), stderr)
 }
 
-// serve answers on the listener until ctx ends, and then all that it took.
-func serve(ctx context.Context, db *store.DB, listener net.Listener, config intake.Config) error {
+// newSealer makes sure that the database holds all that was ever signed, before anything is written to it.
+func newSealer(ctx context.Context, db *store.DB, url, key string, log *slog.Logger) (*seal.Sealer, error) {
+	signer, err := openSigner(key, url, db)
+	if err != nil {
+		return nil, err
+	}
+	return seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: log})
+}
+
+// serve answers on the listener until ctx ends, and then all that it took; what it answered is sealed.
+func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, config intake.Config) error {
 	metrics := api.NewMetrics()
 	config.Observe = metrics.Written
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if sealer != nil {
+		sealing, end := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			sealer.Run(sealing)
+		}()
+		defer func() { // after the last answer
+			end()
+			<-ended
+		}()
 	}
 	in := intake.New(db, config)
 	defer in.Close()

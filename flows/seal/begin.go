@@ -1,0 +1,31 @@
+package seal
+
+import (
+	"context"
+	"time"
+
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/store"
+)
+
+// Begin begins the database's log under the signer's name. A log that was begun is left as it is.
+func Begin(ctx context.Context, db *store.DB, s *Signer, now time.Time) error {
+	l, found, err := db.Log(ctx)
+	if err != nil {
+		return err
+	}
+	if found && l.Origin == s.Origin() {
+		return nil
+	}
+	if found {
+		return fault.New(fault.Conflict, "the database's log is %s, and the key is that of %s", l.Origin, s.Origin())
+	}
+	if last := s.Last(); last.Size > 0 {
+		return fault.New(fault.Conflict, "this key has signed a log of %d entries, and the database has none: it is another database's key, or the database was lost", last.Size)
+	}
+	first := record.Text(&record.Origin{Origin: s.Origin(), Database: db.ID, Parts: db.Parts, At: now.UnixMicro(), Key: s.keys[0]})
+	return db.BeginLog(ctx, s.Origin(), first, ledger.Hash(proof.EmptyRoot))
+}

@@ -1,0 +1,221 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
+)
+
+// KeyVariable names the environment variable that can hold the signing keys in place of a file.
+const KeyVariable = "TANPU_LOG_KEY"
+
+// A Signer signs heads of one log and remembers the last one in a file outside the database. Two keys sign
+// while one takes over from the other.
+type Signer struct {
+	signers   []note.Signer
+	verifiers []note.Verifier
+	keys      []string // their vkeys
+	file      string   // holds the last signed head
+
+	mu   sync.Mutex
+	last proof.Checkpoint
+	text []byte // the last signed head
+}
+
+// CreateKey makes a signing key for a log of this name and writes it to a new file, and beside it, as
+// FILE.head, that nothing was signed yet. It returns the public half, a vkey of signed-note.
+func CreateKey(file, origin string) (vkey string, err error) {
+	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	if err != nil {
+		return "", err
+	}
+	if _, err := note.NewVerifier(vkey); err != nil {
+		return "", fault.New(fault.Invalid, "%q cannot name a log: a name has no spaces and no plus sign", origin)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("writing the log's key: %w", err)
+	}
+	_, err = f.WriteString(skey + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("writing the log's key: %w", err)
+	}
+	return vkey, writeFile(headFile(file), nil)
+}
+
+func headFile(keyFile string) string { return keyFile + ".head" }
+
+// LoadSigner reads the signing keys, one a line, from a file that only its owner can read, or from
+// the environment if keys is not empty; and the last signed head from FILE.head, which must be there.
+func LoadSigner(file, keys string) (*Signer, error) {
+	if keys == "" {
+		text, err := readSecret(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = text
+	}
+	s := &Signer{file: headFile(file)}
+	for line := range strings.Lines(keys) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := s.addKey(line); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.signers) == 0 {
+		return nil, fault.New(fault.Invalid, "there is no key in %s", file)
+	}
+	return s, s.recall()
+}
+
+// readSecret reads a file that nobody else can read.
+func readSecret(file string) (string, error) {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fault.New(fault.NotFound, "there is no log key %s; tanpu init makes one, or name it with --log-key", file)
+	}
+	if err != nil {
+		return "", err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return "", fault.New(fault.Invalid, "others can read the log's key %s (mode %04o); set it to 0600", file, mode)
+	}
+	text, err := os.ReadFile(file)
+	return string(text), err
+}
+
+// addKey adds a key of the same log. The public half follows from the private one.
+func (s *Signer) addKey(skey string) error {
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		return fault.New(fault.Invalid, "the log's key cannot be read: it is no PRIVATE+KEY+… of signed-note")
+	}
+	vkey, err := proof.PublicKey(skey)
+	if err != nil {
+		return err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return err
+	}
+	if len(s.signers) > 0 && signer.Name() != s.Origin() {
+		return fault.New(fault.Invalid, "the log's keys are for two logs, %s and %s", s.Origin(), signer.Name())
+	}
+	s.signers, s.verifiers, s.keys = append(s.signers, signer), append(s.verifiers, verifier), append(s.keys, vkey)
+	return nil
+}
+
+// recall reads the last signed head.
+func (s *Signer) recall() error {
+	text, err := os.ReadFile(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.NotFound, "there is no %s, which holds the last head that this server signed; copy it from another server, or run: tanpu log trust", s.file)
+	}
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	c, _, err := proof.OpenCheckpoint(text, s.Origin(), s.verifiers...)
+	if err != nil {
+		return fmt.Errorf("reading the last signed head in %s: %w", s.file, err)
+	}
+	s.last, s.text = c, text
+	return nil
+}
+
+// Trust writes a checkpoint, which must be signed by the keys, as the last signed head: for another server
+// of the same log, or when the file was lost. Whoever does it vouches that no longer log was signed.
+func Trust(file, keys string, checkpoint []byte) error {
+	if err := writeFile(headFile(file), checkpoint); err != nil {
+		return err
+	}
+	_, err := LoadSigner(file, keys)
+	return err
+}
+
+// Origin is the name of the log.
+func (s *Signer) Origin() string { return s.signers[0].Name() }
+
+// Keys are the public halves of its keys, as vkeys of signed-note.
+func (s *Signer) Keys() []string { return s.keys }
+
+// Verifiers are those of its keys.
+func (s *Signer) Verifiers() []note.Verifier { return s.verifiers }
+
+// Last is the last head that was signed; of no entries when none was.
+func (s *Signer) Last() proof.Checkpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// Checkpoint is that head, signed.
+func (s *Signer) Checkpoint() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.text)
+}
+
+// Sign signs a head that the caller has found to extend the last one. The signed head is in the file before
+// anybody sees it: whoever has seen a signature will find it remembered. When another server that shares the
+// file has signed as much or more meanwhile, that is the last head.
+func (s *Signer) Sign(c proof.Checkpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held, err := os.OpenFile(s.file+".lock", os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("signing a head: %w", err)
+	}
+	defer held.Close()
+	if err := lock(held); err != nil {
+		return fmt.Errorf("signing a head: another process is at it: %w", err)
+	}
+	if err := s.recall(); err != nil || c.Size <= s.last.Size {
+		return err
+	}
+	if c.Origin != s.Origin() {
+		return fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
+	}
+	text, err := note.Sign(&note.Note{Text: c.Text()}, s.signers...)
+	if err != nil {
+		return fmt.Errorf("signing a head: %w", err)
+	}
+	if err := writeFile(s.file, text); err != nil {
+		return fmt.Errorf("remembering a head: %w", err)
+	}
+	s.last, s.text = c, text
+	return nil
+}
+
+// writeFile replaces a file's content, durably and whole.
+func writeFile(name string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
