@@ -66,7 +66,7 @@ type ordeal struct {
 	binary   string // tanpu
 	url      string
 	key      string // of the log: a file
-	rounds   int // deaths
+	rounds   int    // deaths
 	seed     uint64
 	random   *rand.Rand // of the one who kills
 	servers  []*server

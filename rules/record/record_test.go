@@ -27,7 +27,7 @@ func TestText(t *testing.T) {
 			t.Errorf("%s came back as %+v, %v", text, got, err)
 		}
 		for i := range text {
-			for _, change := range []string{"", " ", "x", "0", string(text[i : i+1]) + string(text[i:i+1])} {
+			for _, change := range []string{"", " ", "x", "0", string(text[i:i+1]) + string(text[i:i+1])} {
 				other := string(text[:i]) + change + string(text[i+1:])
 				if got, err := Parse([]byte(other)); err == nil && string(Text(got)) != other {
 					t.Fatalf("%s was read as %+v", other, got)
