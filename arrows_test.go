@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"rules":   {"rules"},
 	"library": {},
 	"proof":   {"proof", "rules"},
+	"witness": {"witness", "proof", "rules"},
 	"store":   {"store", "rules"},
 	"flows":   {"flows", "store", "proof", "rules", "library"},
 	"api":     {"api", "flows", "store", "proof", "rules", "library"},
 	"web":     {"web", "api", "flows", "store", "rules", "library", "proof"},
 	"edge":    {"edge", "rules", "proof"},
-	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "proof"},
+	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "witness", "proof"},
 }
 
 // impure are the packages through which a rule could see or move more than its arguments.
@@ -89,6 +90,12 @@ func TestObjection(t *testing.T) {
 		{"library", module + "rules/methodology", true},
 		{"proof", "golang.org/x/mod/sumdb/tlog", false},
 		{"proof", module + "store", true},
+		{"witness", "net/http", false},
+		{"witness", module + "proof", false},
+		{"witness", module + "store", true},
+		{"flows", module + "witness", true},
+		{"api", module + "witness", true},
+		{"cmd", module + "witness", false},
 		{"store", "database/sql", false},
 		{"store", module + "rules/claim", false},
 		{"store", module + "flows/intake", true},

@@ -23,32 +23,33 @@ func CheckInclusion(path []tlog.Hash, size, index int64, root, leaf tlog.Hash) e
 	return nil
 }
 
-// CheckConsistency proves that the tree of size2 and root2 begins with all leaves of the tree of size1 and root1.
-// Everything may come from a stranger.
-//
-// Every tree extends the empty one, without any proof (tlog-witness; RFC 6962 has no proof for that). Then there are only the
-// roots to look at: of the empty tree there is one, and no other tree has it.
+// CheckConsistency proves that the tree of size2 and root2 begins with all leaves of the tree of size1 and root1, which has
+// at least one: of the empty tree RFC 6962 has no proof. Everything may come from a stranger.
 func CheckConsistency(path []tlog.Hash, size1 int64, root1 tlog.Hash, size2 int64, root2 tlog.Hash) error {
-	if size1 < 0 || size1 > size2 || size2 > MaxSize {
-		return fmt.Errorf("a tree of %d leaves cannot extend one of %d", size2, size1)
-	}
-	if size1 == 0 {
-		return checkFromEmpty(path, root1, size2, root2)
+	if size1 < 1 || size1 > size2 || size2 > MaxSize {
+		return fmt.Errorf("no path proves that a tree of %d leaves extends one of %d", size2, size1)
 	}
 	if err := tlog.CheckTree(path, size2, root2, size1, root1); err != nil {
-		return fmt.Errorf("the path does not prove that the tree of %d extends that of %d", size2, size1)
+		return fmt.Errorf("the path does not prove that the tree of %d leaves extends that of %d", size2, size1)
 	}
 	return nil
 }
 
-func checkFromEmpty(path []tlog.Hash, root1 tlog.Hash, size2 int64, root2 tlog.Hash) error {
+// CheckExtends proves that the second head is of the same log as the first and takes nothing back. Every tree extends the
+// empty one, and no path is needed, or allowed, for that (tlog-witness, add-checkpoint). Then there are only the roots to look
+// at: the empty tree has one root, and no other tree has it.
+func CheckExtends(path []tlog.Hash, first, second Checkpoint) error {
 	switch {
+	case first.Origin != second.Origin:
+		return fmt.Errorf("these are heads of two logs, %q and %q", first.Origin, second.Origin)
+	case first.Size != 0:
+		return CheckConsistency(path, first.Size, first.Root, second.Size, second.Root)
 	case len(path) > 0:
 		return errors.New("that a tree extends the empty one takes no path")
-	case root1 != EmptyRoot:
+	case first.Root != EmptyRoot:
 		return errors.New("the tree of no leaves has another root")
-	case (size2 == 0) != (root2 == EmptyRoot):
-		return fmt.Errorf("a tree of %d leaves cannot have that root", size2)
+	case second.Size < 0 || second.Size > MaxSize || (second.Size == 0) != (second.Root == EmptyRoot):
+		return fmt.Errorf("a tree of %d leaves cannot have this root", second.Size)
 	}
 	return nil
 }
