@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -96,11 +95,11 @@ func Load(ctx context.Context, db *store.DB, number int64) (*rulebook.Rulebook, 
 	if err != nil {
 		return nil, err
 	}
-	s, err := shelve(documents)
-	if err != nil {
-		return nil, fmt.Errorf("rulebook %d: %w", number, err)
+	list := make([]rulebook.Document, len(documents))
+	for i, d := range documents {
+		list[i] = rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body}
 	}
-	return s.bind(number)
+	return rulebook.Bind(number, list)
 }
 
 // A shelf holds the latest revision of each document, read, by kind and name.

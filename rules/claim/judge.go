@@ -2,6 +2,7 @@ package claim
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -185,11 +186,14 @@ func Clash(a, b Span, tolerance time.Duration) bool {
 func (d *Docket) weigh(m *matter, row *Row, known *Known, o *Outcome) {
 	given := m.given(known)
 	w := weighing{matter: m, known: known, inputs: m.inputs, periods: m.periods}
+	before := append(d.before(m, known), w.used()...)
+	row.Used = before
 	if capped, limit := w.hold(false); capped {
 		row.Verdict.Reason, row.Verdict.Operands = reason.CapReached, limit
 		return
 	}
 	q, code, operands := w.quantify(&given)
+	row.Used = append(q.Used, before...)
 	if code == reason.OK {
 		w.value, w.worth = q.Milligrams, d.worth(m, known, q.Milligrams)
 	}
@@ -201,7 +205,6 @@ func (d *Docket) weigh(m *matter, row *Row, known *Known, o *Outcome) {
 		code, operands = reason.CannotCompute, reason.Operands{Rule: "reduction", Limit: "10000 tCO2e"}
 	}
 	row.Verdict.Reason, row.Verdict.Operands = code, operands
-	row.Used = append(q.Used, w.used()...)
 	if code.Kind() != reason.Accepted {
 		return
 	}
@@ -212,6 +215,17 @@ func (d *Docket) weigh(m *matter, row *Row, known *Known, o *Outcome) {
 	d.take(m, known, o)
 	w.use(o)
 	d.keep(m, known, o)
+}
+
+// before says what the claim's period or year held before it, for its leaf.
+func (d *Docket) before(m *matter, known *Known) []methodology.Use {
+	if m.method.NetYear {
+		return []methodology.Use{{What: "net " + m.vintage(), Value: strconv.FormatInt(known.Nets[m.netKey()], 10)}}
+	}
+	if slot, ok := d.slot(m); ok && (m.group.Kind == methodology.Spans || m.group.Greatest) {
+		return []methodology.Use{{What: "counted " + slot.Key, Value: known.Slots[slot].String()}}
+	}
+	return nil
 }
 
 // worth turns a result into what is to be credited for it, before caps: what it adds to its period's

@@ -2,6 +2,8 @@ package claim
 
 import (
 	"cmp"
+	"strconv"
+	"strings"
 
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/quantity"
@@ -86,6 +88,20 @@ type Counted struct {
 	Greatest int64  // the greatest of the totals reported
 	Included int64  // the sum of the acts of another group that describe the same thing
 	By       string // the partner that reported last
+}
+
+// String is the canonical text of the counts: the greatest, then the included.
+func (c Counted) String() string {
+	return strconv.FormatInt(c.Greatest, 10) + " " + strconv.FormatInt(c.Included, 10)
+}
+
+// ParseCounted reads what String wrote.
+func ParseCounted(s string) (c Counted, ok bool) {
+	greatest, included, _ := strings.Cut(s, " ")
+	var err1, err2 error
+	c.Greatest, err1 = strconv.ParseInt(greatest, 10, 64)
+	c.Included, err2 = strconv.ParseInt(included, 10, 64)
+	return c, err1 == nil && err2 == nil && c.String() == s
 }
 
 // credit is what a period with these counts is worth.

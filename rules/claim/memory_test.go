@@ -52,7 +52,26 @@ func (w *memory) judge(t testing.TB, s claim.Session, claims []claim.Claim) *cla
 	o := d.Judge(3, w.batches, w.answer(&d.Needs))
 	b := claim.Seal(ledger.Batch{Part: 3, Number: w.batches, At: s.At, Rulebook: s.Book.Number, Backfill: s.Backfill}, o, s.Book, []byte("secret"))
 	w.keep(t, b)
+	rejudge(t, s, b)
 	return b
+}
+
+// rejudge has each row judged again from what its leaf says, which must come out the same.
+func rejudge(t testing.TB, s claim.Session, b *claim.Batch) {
+	t.Helper()
+	for i := range b.Rows {
+		r := &b.Rows[i]
+		again, _, err := claim.Rejudge(s, r)
+		if err != nil {
+			t.Fatalf("%s: %v", claim.Leaf(nil, r), err)
+		}
+		if again.Holder > 0 && r.Holder > 0 {
+			again.Holder = r.Holder // which account it was, the leaf does not say
+		}
+		if got, want := string(claim.Leaf(nil, again)), string(claim.Leaf(nil, r)); got != want {
+			t.Fatalf("judged again\n%s\nrecorded\n%s", got, want)
+		}
+	}
 }
 
 func (w *memory) answer(needs *claim.Needs) *claim.Known {
