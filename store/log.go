@@ -450,3 +450,21 @@ func (db *DB) LogPlace(ctx context.Context, stream string, part int, number int6
 	}
 	return log, place, body, err
 }
+
+// LogStream reads all entries of one stream that belongs to no partition, in order.
+func (db *DB) LogStream(ctx context.Context, log int, stream string) ([][]byte, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT body FROM log_entry WHERE stream = $1 AND part = 0 AND log = $2 ORDER BY number", stream, log)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log's %s entries: %w", stream, err)
+	}
+	defer rows.Close()
+	var list [][]byte
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return nil, err
+		}
+		list = append(list, body)
+	}
+	return list, rows.Err()
+}
