@@ -21,6 +21,8 @@ to run it
   serve    answer requests
   import   bring a partner's file into a database
   audit    prove a database from its rows
+to watch it
+  witness  sign the heads of transparency logs that others run, while they keep to one history
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
@@ -41,6 +43,7 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"serve":  runServe,
 
 	"version": runVersion,
+	"witness": runWitness,
 }
 
 // runVersion carries out “tanpu version”: what was built, from which commit, with which Go.

@@ -67,6 +67,13 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, config inta
 	in := intake.New(db, config)
 	defer in.Close()
 	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics})
+	err := answerUntil(ctx, server, listener)
+	config.Log.Info("ended")
+	return err
+}
+
+// answerUntil serves until ctx ends, and then answers what was taken.
+func answerUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -80,7 +87,6 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, config inta
 	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	config.Log.Info("ended")
 	return err
 }
 
