@@ -22,6 +22,9 @@ to run it
   import   bring a partner's file into a database
   audit    prove a database from its rows
   log      show where the transparency log stands
+to hold it to its word
+  verify   check a receipt, without network or server
+  witness  sign the heads of transparency logs that others run, while they keep to one history
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
@@ -41,8 +44,10 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"log":    runLog,
 	"method": runMethod,
 	"serve":  runServe,
+	"verify": runVerify,
 
 	"version": runVersion,
+	"witness": runWitness,
 }
 
 // runVersion carries out “tanpu version”: what was built, from which commit, with which Go.

@@ -25,12 +25,14 @@ const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
 func runServe(args []string, _, stderr io.Writer) int {
-	flags := newFlags("serve", "--db URL [--listen ADDR] [--log-key FILE | --no-seal]", stderr)
+	flags := newFlags("serve", "--db URL [--listen ADDR] [--log-key FILE | --no-seal] [--witness 'URL KEY']…", stderr)
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
 	key := logKeyFlag(flags)
 	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
+	var witnesses witnessList
+	flags.Var(&witnesses, "witness", "a witness to ask for cosignatures: its address and its public key, with a space between; can be given several times")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
@@ -54,7 +56,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // told twice, it ends at once
 	var sealer *seal.Sealer
 	if !*noSeal {
-		if sealer, err = newSealer(ctx, db, *url, *key, log); err != nil {
+		if sealer, err = newSealer(ctx, db, *url, *key, witnesses, log); err != nil {
 			return status(err, stderr)
 		}
 	}
@@ -63,20 +65,20 @@ func runServe(args []string, _, stderr io.Writer) int {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
-	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}), stderr)
+	return status(serve(ctx, db, listener, sealer, witnesses.keys(), intake.Config{Writers: *writers, Log: log}), stderr)
 }
 
 // newSealer makes sure that the database holds all that was ever signed, before anything is written to it.
-func newSealer(ctx context.Context, db *store.DB, url, key string, log *slog.Logger) (*seal.Sealer, error) {
+func newSealer(ctx context.Context, db *store.DB, url, key string, witnesses witnessList, log *slog.Logger) (*seal.Sealer, error) {
 	signer, err := openSigner(key, url, db)
 	if err != nil {
 		return nil, err
 	}
-	return seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: log})
+	return seal.New(ctx, seal.Config{DB: db, Signer: signer, Witnesses: witnesses.asked(), Log: log})
 }
 
 // serve answers on the listener until ctx ends, and then all that it took; what it answered is sealed.
-func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, config intake.Config) error {
+func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, witnesses []string, config intake.Config) error {
 	metrics := api.NewMetrics()
 	config.Observe = metrics.Written
 	if config.Log == nil {
@@ -96,7 +98,14 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 	}
 	in := intake.New(db, config)
 	defer in.Close()
-	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics})
+	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics, Witnesses: witnesses})
+	err := answerUntil(ctx, server, listener)
+	config.Log.Info("ended")
+	return err
+}
+
+// answerUntil serves until ctx ends, and then answers what was taken.
+func answerUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -110,7 +119,6 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	config.Log.Info("ended")
 	return err
 }
 
