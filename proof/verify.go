@@ -404,6 +404,7 @@ func (v *verification) caveats() {
 	case reason.ObjectUnknown:
 		v.notProved("该表具或车辆当时未登记在此账户名下。", "That the meter or car was not registered to this account then.")
 	}
+	v.notProved("用户当时已同意（授权在日志中只有加盐哈希，回执未附）。", "That the member had consented: the log has consents as salted hashes, and the receipt does not hold one.")
 	if len(v.row.Used) > 0 {
 		v.notProved("所列往期数值与已用额度确为当时的记录（审计全库可证）。", "That the earlier values and usage listed are those recorded then (an audit of the database proves it).")
 	}
