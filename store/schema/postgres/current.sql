@@ -236,6 +236,19 @@ CREATE TABLE slot (
   PRIMARY KEY (part, account, grp, key)
 );
 GRANT INSERT, SELECT, UPDATE ON slot TO {runtime};
+CREATE TABLE totals (
+  number bigint NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  vintage text COLLATE "C" NOT NULL,
+  upto text COLLATE "C" NOT NULL,
+  claims bigint NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (number)
+);
+GRANT INSERT, SELECT ON totals TO {runtime};
 CREATE TABLE usage (
   part integer NOT NULL,
   account bigint NOT NULL,

@@ -126,6 +126,13 @@ CREATE TABLE slot (
   greatest INTEGER NOT NULL, included INTEGER NOT NULL, partner TEXT NOT NULL,
   PRIMARY KEY (part, account, grp, key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE totals (
+  number INTEGER NOT NULL, programme TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, upto TEXT NOT NULL, -- a local day
+  claims INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER totals_no_delete BEFORE DELETE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;
+CREATE TRIGGER totals_no_update BEFORE UPDATE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;
 CREATE TABLE usage (
   part INTEGER NOT NULL, account INTEGER NOT NULL, method TEXT NOT NULL, period TEXT NOT NULL, used TEXT NOT NULL,
   PRIMARY KEY (part, account, method, period)
