@@ -26,6 +26,7 @@ format:
 
 vet:
 	go vet ./...
+	GOOS=js GOARCH=wasm go build ./proof # it must also run in a browser
 
 staticcheck:
 	$(TOOL) staticcheck ./...
