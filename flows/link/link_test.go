@@ -211,6 +211,50 @@ func accounts(t *testing.T, db *store.DB) (n int) {
 	return n
 }
 
+// A link that was lost when a backup was restored is nobody's. Its number used to be given again, to the next
+// member, and with it the sub: then a partner's claims for the one were credited to the other.
+func TestRestoredFromBackup(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 1)
+		db.Close()
+		restore := storetest.Backup(t, url)
+		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}}
+		grant := func(at time.Time) link.Granted {
+			t.Helper()
+			g, err := link.Grant(t.Context(), db, book, consent, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		db = reopen(t, url)
+		lost := grant(now)
+		db.Close()
+		restore()
+		db = reopen(t, url)
+		other := grant(now.Add(time.Second))
+		if other.Account != lost.Account || other.Sub == lost.Sub {
+			t.Errorf("after the restore %v, before it %v: want the account's number, and not the sub, given again", other, lost)
+		}
+		if got := verdict(t, db, lost.Sub, "a", "", now.Add(time.Minute)); got != reason.NoLink {
+			t.Errorf("a reading of the member whose link was lost is %s", got)
+		}
+		if got := verdict(t, db, other.Sub, "b", "", now.Add(time.Minute)); got != reason.OK {
+			t.Errorf("a reading of the other member is %s", got)
+		}
+	})
+}
+
+func reopen(t *testing.T, url string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // Of two who register one meter at once, one gets it.
 func TestGrantAtOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
