@@ -20,7 +20,7 @@ import (
 	"github.com/tanpu/tanpu/store"
 )
 
-// drain bounds how long a server that was told to end waits for the requests that it took.
+// drain bounds how long a server that was told to end waits for the requests that it took, and the database for it.
 const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
@@ -95,19 +95,22 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		}()
 	}
 	in := intake.New(db, config)
-	defer in.Close()
 	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics})
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		failed <- server.Serve(listener)
+		close(failed)
+	}()
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	ending, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	err := server.Shutdown(ending)
-	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+	err = errors.Join(err, server.Shutdown(ending))
+	in.Close(ending)
+	if served := <-failed; served != nil && !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	config.Log.Info("ended")

@@ -54,7 +54,7 @@ func attach(ctx context.Context, db *store.DB, c *Config) (*platform, error) {
 		},
 		heads: db.Heads,
 		pause: pause,
-		close: server.Close,
+		close: func() { server.Close(context.Background()) },
 	}, nil
 }
 

@@ -80,6 +80,8 @@ type Server struct {
 	bytes   int64   // bytes reserved; guarded by mu
 	closed  bool    // guarded by mu
 	writers sync.WaitGroup
+	working context.Context // that of every transaction
+	giveUp  func()          // ends it
 }
 
 // A queue holds what waits for one partition, in order of arrival.
@@ -124,19 +126,23 @@ func New(db *store.DB, config Config) *Server {
 	config = config.withDefaults(db)
 	s := &Server{Config: config, Judge: &Judge{DB: db, Backfill: config.Backfill}, queues: make([]queue, db.Parts)}
 	s.wake = sync.NewCond(&s.mu)
+	s.working, s.giveUp = context.WithCancel(context.Background())
 	for range config.Writers {
 		s.writers.Go(s.write)
 	}
 	return s
 }
 
-// Close takes no more claims, answers those that were taken, and ends.
-func (s *Server) Close() {
+// Close takes no more claims, answers those that were taken, and ends. Once ctx is over it gives up those that are
+// not yet written, as a database that does not answer could keep it for hours: their senders are told to try again.
+func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.wake.Broadcast()
+	defer context.AfterFunc(ctx, s.giveUp)()
 	s.writers.Wait()
+	s.giveUp()
 }
 
 // Reserve takes bytes from the budget before a request is read. When ok, release must be called once.
@@ -362,7 +368,7 @@ func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict
 			verdicts, err = nil, fmt.Errorf("judging broke: %v\n%s", r, debug.Stack())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), admitWithin)
+	ctx, cancel := context.WithTimeout(s.working, admitWithin)
 	defer cancel()
 	return s.Judge.Admit(ctx, part, claims, s.Clock())
 }

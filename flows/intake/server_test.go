@@ -92,7 +92,7 @@ func start(t *testing.T, db *store.DB, c intake.Config) *intake.Server {
 	t.Helper()
 	c.Clock, c.Log = func() claim.Micros { return noon }, quiet
 	s := intake.New(db, c)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(context.Background()) })
 	return s
 }
 
@@ -233,7 +233,7 @@ func TestClose(t *testing.T) {
 		for claims := 0; claims < 500; claims, _ = s.Load() {
 			time.Sleep(time.Millisecond)
 		}
-		s.Close()
+		s.Close(t.Context())
 		for range 20 {
 			if err := <-answered; err != nil && fault.KindOf(err) != fault.Unavailable {
 				t.Error(err)
@@ -362,6 +362,66 @@ func TestOneClaimBreaksItsBatch(t *testing.T) {
 	}
 }
 
+// raw connects to a database past the store.
+func raw(t *testing.T, url string) *sql.DB {
+	t.Helper()
+	driver, name := "pgx", url
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, name = "sqlite", file
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// hold takes all partitions, as another server may have them, until released.
+func hold(t *testing.T, url string) (release func()) {
+	t.Helper()
+	tx, err := raw(t, url).Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tx.Rollback() })
+	if _, err := tx.Exec("SELECT 1 FROM partition FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { tx.Rollback() }
+}
+
+// A server that is to end while its database does not answer ends within its time, and tells the senders of what it
+// took to try again. It used to wait a minute for each batch.
+func TestCloseInTime(t *testing.T) {
+	url := storetest.Postgres(t)
+	db, subs := members(t, url, 1, 1)
+	hold(t, url)
+	s := start(t, db, intake.Config{Most: 100})
+	answered := make(chan error, 1)
+	go func() {
+		var many []claim.Claim
+		for i := range 400 {
+			many = append(many, reading(subs[0], fmt.Sprint(i), 1))
+		}
+		_, err := s.Submit(context.Background(), many)
+		answered <- err
+	}()
+	for claims := 0; claims == 0; claims, _ = s.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	s.Close(soon)
+	if took := time.Since(began); took < 200*time.Millisecond || took > 20*time.Second {
+		t.Errorf("it closed after %s", took)
+	}
+	if err := <-answered; fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("the claims that it had taken: %v", err)
+	}
+}
+
 // Broken arithmetic costs a batch, not the server.
 func TestPanic(t *testing.T) {
 	db, subs := members(t, storetest.SQLite(t), 2, 1)
@@ -372,7 +432,7 @@ func TestPanic(t *testing.T) {
 		}
 		return noon
 	}})
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(context.Background()) })
 	if _, err := s.Submit(t.Context(), []claim.Claim{reading(subs[0], "a", 1)}); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("a panic: %v", err)
 	}
