@@ -85,59 +85,60 @@ func (c *Consent) request() (store.Request, error) {
 	return store.Request{Key: c.Key, Content: sha256.Sum256(text)}, nil
 }
 
-// home is the partition in which the consent is carried out.
-func (c *Consent) home(db *store.DB, r store.Request) int {
-	switch {
-	case c.Account != (store.AccountID{}):
-		return c.Account.Part
-	case c.Key != "":
-		return db.HomeOf(r)
-	}
-	return rand.IntN(db.Parts)
-}
-
 // resume finds what was done for the same request before: it puts the account that was settled into the
 // consent, and returns the link if there is one.
 func (c *Consent) resume(ctx context.Context, db *store.DB, r store.Request, now time.Time) (g Granted, err error) {
-	part := c.home(db, r)
-	if c.Key == "" || part >= db.Parts {
+	if c.Key == "" {
 		return g, nil
 	}
-	err = db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {
-		done, err := tx.Done(ctx, r)
-		if err == nil && done.Account != 0 {
-			c.Account = store.AccountID{Part: part, Number: done.Account}
-			g = Granted{done.Sub, c.Account}
+	var found bool
+	err = db.Update(ctx, db.HomeOf(r), now.UnixMicro(), func(tx *store.Tx) error {
+		var id store.AccountID
+		if id, found, err = tx.Settled(ctx, r); found {
+			c.Account = id
+		}
+		return err
+	})
+	if err != nil || !found {
+		return g, err
+	}
+	err = db.Update(ctx, c.Account.Part, now.UnixMicro(), func(tx *store.Tx) error {
+		var sub string
+		if sub, found, err = tx.Granted(ctx, r); found {
+			g = Granted{sub, c.Account}
 		}
 		return err
 	})
 	return g, err
 }
 
-// settle says for whose account the consent is, and opens one if it names none.
+// settle says for whose account the consent is, and opens one if it names none. What has a key is noted, in
+// the key's home, where an account that is opened lies then.
 func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (id store.AccountID, err error) {
-	id = c.Account
-	if c.Key == "" && id != (store.AccountID{}) {
-		return id, nil
+	home := db.HomeOf(r)
+	if c.Key == "" {
+		if c.Account != (store.AccountID{}) {
+			return c.Account, nil
+		}
+		home = rand.IntN(db.Parts)
 	}
-	id.Part = c.home(db, r)
-	err = db.Update(ctx, id.Part, now.UnixMicro(), func(tx *store.Tx) error {
+	err = db.Update(ctx, home, now.UnixMicro(), func(tx *store.Tx) error {
 		if c.Key != "" { // another server may have been faster
-			done, err := tx.Done(ctx, r)
-			if err != nil || done.Account != 0 {
-				id.Number = done.Account
+			before, found, err := tx.Settled(ctx, r)
+			if id = before; err != nil || found {
 				return err
 			}
 		}
-		if id.Number = c.Account.Number; id.Number == 0 {
-			if id.Number, err = tx.OpenAccounts(ctx, 1); err != nil {
+		if id = c.Account; id == (store.AccountID{}) {
+			number, err := tx.OpenAccounts(ctx, 1)
+			if id = (store.AccountID{Part: home, Number: number}); err != nil {
 				return err
 			}
 		}
 		if c.Key == "" {
 			return nil
 		}
-		return tx.Settled(ctx, r, id.Number)
+		return tx.NoteSettled(ctx, r, id)
 	})
 	return id, err
 }
@@ -146,8 +147,8 @@ func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now 
 func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (g Granted, err error) {
 	err = db.Update(ctx, c.Account.Part, now.UnixMicro(), func(tx *store.Tx) error {
 		if c.Key != "" {
-			done, err := tx.Done(ctx, r)
-			if g = (Granted{done.Sub, c.Account}); err != nil || done.Sub != "" {
+			sub, found, err := tx.Granted(ctx, r)
+			if g = (Granted{sub, c.Account}); err != nil || found {
 				return err
 			}
 		}
@@ -167,7 +168,7 @@ func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now t
 		if c.Key == "" {
 			return nil
 		}
-		return tx.Granted(ctx, r, &links[0])
+		return tx.NoteGranted(ctx, r, &links[0])
 	})
 	return g, err
 }

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -349,6 +350,51 @@ func TestGrantOnce(t *testing.T) {
 		}
 		if g, err := grant(broken, now); err != nil || g.Account != left {
 			t.Errorf("what broke off for %s went on as %v, %v", left, g, err)
+		}
+	})
+}
+
+// A key is one request's, also when two requests name accounts of different partitions: it used to be looked for in
+// the account's, and so one key answered both. What such a request broke off is gone on with as well.
+func TestKeyOfTwoRequests(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 4)
+		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}}
+		grant := func(key string, of store.AccountID) (link.Granted, error) {
+			c := consent
+			c.Key, c.Account = key, of
+			return link.Grant(t.Context(), db, book, c, now)
+		}
+		accounts := make([]store.AccountID, db.Parts)
+		for slices.Contains(accounts, store.AccountID{}) {
+			g, err := grant("", store.AccountID{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			accounts[g.Account.Part] = g.Account
+		}
+		for i, account := range accounts {
+			key := fmt.Sprint("key ", i)
+			first, err := grant(key, account)
+			if err != nil || first.Account != account {
+				t.Fatalf("a link for %s: %v, %v", account, first, err)
+			}
+			if again, err := grant(key, account); err != nil || again != first {
+				t.Errorf("sent again: %v, %v; want %v", again, err, first)
+			}
+			for _, other := range append(accounts, store.AccountID{}) {
+				if _, err := grant(key, other); other != account && fault.KindOf(err) != fault.Conflict {
+					t.Errorf("the key of a request for %s, used for %s: %v", account, other, err)
+				}
+			}
+			broken := consent
+			broken.Key, broken.Account = fmt.Sprint("broken ", i), account
+			if _, err := link.BreakOff(t.Context(), db, broken, now); err != nil {
+				t.Fatal(err)
+			}
+			if g, err := grant(broken.Key, account); err != nil || g.Account != account {
+				t.Errorf("what broke off for %s went on as %v, %v", account, g, err)
+			}
 		}
 	})
 }
