@@ -50,12 +50,12 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := check(book, &c, now); err != nil {
-		return Granted{}, err
-	}
 	before, err := c.resume(ctx, db, request, now)
 	if err != nil || before.Sub != "" {
 		return before, err
+	}
+	if err := check(book, &c, now); err != nil {
+		return Granted{}, err
 	}
 	if err := free(ctx, db, &c); err != nil {
 		return Granted{}, err

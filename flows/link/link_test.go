@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -395,6 +396,34 @@ func TestKeyOfTwoRequests(t *testing.T) {
 			if g, err := grant(broken.Key, account); err != nil || g.Account != account {
 				t.Errorf("what broke off for %s went on as %v, %v", account, g, err)
 			}
+		}
+	})
+}
+
+// A consent that is sent again gets its link also when the rulebook has changed meanwhile, and would not allow it
+// any more. It used to be refused, though the link was there.
+func TestGrantAgainUnderNewRulebook(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 4)
+		consent := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Key: "consent 1"}
+		first, err := link.Grant(t.Context(), db, book, consent, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		city := publish.File{Name: "city.programme.yaml", Text: bytes.Replace(documents[1].Text, []byte("[utility]"), []byte("[landlord]"), 1)}
+		report, err := publish.Publish(t.Context(), db, []publish.File{city})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if book, err = publish.Load(t.Context(), db, report.Rulebook); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := link.Grant(t.Context(), db, book, consent, now); err != nil || again != first {
+			t.Errorf("sent again: %v, %v; want %v", again, err, first)
+		}
+		consent.Key = "consent 2"
+		if g, err := link.Grant(t.Context(), db, book, consent, now); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a partner that reports nothing any more got %v, %v", g, err)
 		}
 	})
 }
