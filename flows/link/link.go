@@ -57,8 +57,8 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 	if err := check(book, &c, now); err != nil {
 		return Granted{}, err
 	}
-	if err := free(ctx, db, &c); err != nil {
-		return Granted{}, err
+	if before, err = c.unhindered(ctx, db, request, now); err != nil || before.Sub != "" {
+		return before, err
 	}
 	if c.Account, err = settle(ctx, db, &c, request, now); err != nil {
 		return Granted{}, err
@@ -173,8 +173,20 @@ func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now t
 	return g, err
 }
 
-// free looks, before anything is opened or taken, whether the account is there and the objects are not
-// another's. Two consents at once can both pass; then TakeObject settles who gets what.
+// unhindered makes sure, before anything is opened or taken, that nothing stands in the way. What does may be the
+// work of the same request, sent twice at once: then there is an account by now to go on with, or even the link.
+func (c *Consent) unhindered(ctx context.Context, db *store.DB, r store.Request, now time.Time) (g Granted, err error) {
+	err = free(ctx, db, c)
+	if c.Key == "" || fault.KindOf(err) != fault.Conflict {
+		return g, err
+	}
+	if g, err = c.resume(ctx, db, r, now); err != nil || g.Sub != "" {
+		return g, err
+	}
+	return g, free(ctx, db, c)
+}
+
+// free looks whether the account is there and the objects are not another's. Two consents at once can both pass; then TakeObject settles who gets what.
 func free(ctx context.Context, db *store.DB, c *Consent) error {
 	if c.Account != (store.AccountID{}) {
 		if _, _, err := db.Account(ctx, c.Account); err != nil {

@@ -428,6 +428,40 @@ func TestGrantAgainUnderNewRulebook(t *testing.T) {
 	})
 }
 
+// Of a request that is sent twice at once, the slower one finds its own meter taken by the faster, and goes on with it.
+// It used to be told that its meter was another account's.
+func TestSameRequestAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, book := world(t, url, 4)
+		slow := link.Consent{Programme: "city", Partner: "utility", Purposes: []string{claim.Credit}, Objects: []string{"meter 1"}, Key: "consent 1"}
+		fast := slow
+		account, err := link.BreakOff(t.Context(), db, fast, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.TakeObject(t.Context(), "meter 1", account, now.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+		c := slow
+		if g, err := link.Unhindered(t.Context(), db, &c, now); err != nil || g.Sub != "" || c.Account != account {
+			t.Errorf("after the other one took the meter: %v for %s, %v; want to go on for %s", g, c.Account, err, account)
+		}
+		granted, err := link.Grant(t.Context(), db, book, fast, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = slow
+		if g, err := link.Unhindered(t.Context(), db, &c, now); err != nil || g != granted {
+			t.Errorf("after the other one was done: %v, %v; want %v", g, err, granted)
+		}
+		other := slow
+		other.Key = "consent 2"
+		if _, err := link.Unhindered(t.Context(), db, &other, now); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("another request for the same meter: %v", err)
+		}
+	})
+}
+
 // Members who are brought along are spread over the partitions, each with a sub of its own.
 func TestEnrol(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
