@@ -5,8 +5,8 @@ package link
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -46,10 +46,7 @@ type Granted struct {
 // What is true if we die on the way: the account is opened, some of its objects are taken, and there is no
 // link yet. A request with a key, sent again, goes on with that account; without one it opens another.
 func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent, now time.Time) (Granted, error) {
-	request, err := c.request()
-	if err != nil {
-		return Granted{}, err
-	}
+	request := c.request()
 	before, err := c.resume(ctx, db, request, now)
 	if err != nil || before.Sub != "" {
 		return before, err
@@ -76,13 +73,13 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 	return grant(ctx, db, &c, request, now)
 }
 
-// request is what the consent asks for, under its key.
-func (c *Consent) request() (store.Request, error) {
-	text, err := json.Marshal(c)
-	if err != nil { // a time beyond the year 9999
-		return store.Request{}, fault.New(fault.Invalid, "the consent cannot be written down: %v", err)
-	}
-	return store.Request{Key: c.Key, Content: sha256.Sum256(text)}, nil
+// request is what the consent asks for, under its key. Its text has a version and is kept as it is, because a server
+// compares what an older one hashed; it tells apart whatever differs, and not what means the same. %+q writes letters
+// that newer Go versions learn to print as older ones do.
+func (c *Consent) request() store.Request {
+	text := fmt.Sprintf("tanpu consent 1\naccount %s\nprogramme %+q\npartner %+q\nscenarios %+q\npurposes %+q\nsince %d\nobjects %+q\n",
+		c.Account, c.Programme, c.Partner, c.Scenarios, c.Purposes, c.Since.UnixMicro(), c.Objects)
+	return store.Request{Key: c.Key, Content: sha256.Sum256([]byte(text))}
 }
 
 // resume finds what was done for the same request before: it puts the account that was settled into the
