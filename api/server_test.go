@@ -68,7 +68,7 @@ func newWorld(t testing.TB, limits Config, budget intake.Config) *world {
 	go w.server.Serve(listener)
 	t.Cleanup(func() {
 		w.server.Close()
-		w.intake.Close()
+		w.intake.Close(context.Background())
 		db.Close()
 	})
 	w.sub = w.link(t)

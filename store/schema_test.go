@@ -233,7 +233,7 @@ func fill(t *testing.T, db *store.DB) {
 		if err := tx.AddObject(ctx(), 1, "meter"); err != nil {
 			return err
 		}
-		if err := tx.Settled(ctx(), store.Request{Key: "a"}, 1); err != nil {
+		if err := tx.NoteSettled(ctx(), store.Request{Key: "a"}, store.AccountID{Part: tx.Part, Number: 1}); err != nil {
 			return err
 		}
 		return tx.Revoke(ctx(), bikes[1])

@@ -20,7 +20,7 @@ import (
 	"github.com/tanpu/tanpu/store"
 )
 
-// drain bounds how long a server that was told to end waits for the requests that it took.
+// drain bounds how long a server that was told to end waits for the requests that it took, and the database for it.
 const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
@@ -97,26 +97,29 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		}()
 	}
 	in := intake.New(db, config)
-	defer in.Close()
 	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics, Witnesses: witnesses})
-	err := answerUntil(ctx, server, listener)
+	err := answerUntil(ctx, server, listener, in.Close)
 	config.Log.Info("ended")
 	return err
 }
 
-// answerUntil serves until ctx ends, and then answers what was taken.
-func answerUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
+// answerUntil serves until ctx ends, and then answers what was taken; last, within the same time, it lets rest end.
+func answerUntil(ctx context.Context, server *http.Server, listener net.Listener, rest func(context.Context)) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		failed <- server.Serve(listener)
+		close(failed)
+	}()
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	ending, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	err := server.Shutdown(ending)
-	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+	err = errors.Join(err, server.Shutdown(ending))
+	rest(ending)
+	if served := <-failed; served != nil && !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	return err

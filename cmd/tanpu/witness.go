@@ -88,7 +88,7 @@ func witnessServe(args []string, stderr io.Writer) error {
 		return fmt.Errorf("cannot answer at %s: %w", *listen, err)
 	}
 	config.Journal.Info("answering", "at", listener.Addr().String(), "witness", w.VerifierKey())
-	if err := answerUntil(ctx, w.Server(), listener); err != nil {
+	if err := answerUntil(ctx, w.Server(), listener, func(context.Context) {}); err != nil {
 		return err
 	}
 	config.Journal.Info("ended")

@@ -219,7 +219,8 @@ CREATE TABLE request (
   key bytea NOT NULL,
   step integer NOT NULL,
   content bytea NOT NULL,
-  account bigint NOT NULL,
+  owner_part integer NOT NULL,
+  owner bigint NOT NULL,
   link integer NOT NULL,
   at bigint NOT NULL,
   PRIMARY KEY (part, key, step)
