@@ -68,7 +68,7 @@ func TestFrozen(t *testing.T) {
 	defer close(thawed)
 	defer store.Through(func(c net.Conn) net.Conn { return cold{c, &left, frozen, thawed} })()
 	for n := int64(1); ; n++ {
-		other, err := store.Open(ctx(), url+"&idle_in_transaction_session_timeout=500ms")
+		other, err := store.Open(ctx(), url+"&idle_in_transaction_session_timeout=4s")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestFrozen(t *testing.T) {
 			return // there was nothing left to freeze in
 		case where := <-frozen:
 			t.Log("frozen after", where)
-			soon, cancel := context.WithTimeout(ctx(), 5*time.Second)
+			soon, cancel := context.WithTimeout(ctx(), time.Minute)
 			if err := db.Update(soon, 0, noon, func(*store.Tx) error { return nil }); err != nil {
 				t.Fatalf("frozen after %s, it holds its partition: %v", where, err)
 			}
