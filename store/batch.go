@@ -118,27 +118,36 @@ func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row f
 	return nil
 }
 
-// copyClaims has PostgreSQL copy the rows in, in its binary format. Statement, rows and end go out in one
-// write: a server that froze between them would hold its partition for as long as it lies there, because
-// PostgreSQL waits for the rest of a COPY and does not call that silence.
-func copyClaims(ctx context.Context, c *pgconn.PgConn, part int, batch int64, rows []*claim.Row) error {
-	b := make([]byte, 0, 512+len(rows)*512)
-	b, err := (&pgproto3.Query{String: "COPY claim (" + claimColumns + ") FROM STDIN (FORMAT binary)"}).Encode(b)
-	if err != nil {
-		return err
+// atOnce is how many bytes go to PostgreSQL before its answer is waited for, but for what cannot be divided: the
+// kernel has room for as much, and takes it in one call. A server that froze between two would hold its partition for as long
+// as it lies there. PostgreSQL calls it silence, and ends it, when it waits for the first message after an answer, but not
+// when it waits for the rest of a COPY or of a pipeline.
+const atOnce = 64 << 10
+
+// copyClaims has PostgreSQL copy the rows in, in its binary format.
+func copyClaims(ctx context.Context, c *pgconn.PgConn, part int, batch int64, rows []*claim.Row) (err error) {
+	b := make([]byte, 0, 2*atOnce)
+	for len(rows) > 0 {
+		if b, err = (&pgproto3.Query{String: "COPY claim (" + claimColumns + ") FROM STDIN (FORMAT binary)"}).Encode(b[:0]); err != nil {
+			return err
+		}
+		b = append(b, 'd', 0, 0, 0, 0) // CopyData, and its length
+		data := len(b)
+		b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+		for len(rows) > 0 && len(b) < atOnce {
+			b = appendCopyRow(b, part, batch, rows[0])
+			rows = rows[1:]
+		}
+		b = binary.BigEndian.AppendUint16(b, 0xffff)
+		binary.BigEndian.PutUint32(b[data-4:], uint32(4+len(b)-data))
+		if b, err = (&pgproto3.CopyDone{}).Encode(b); err != nil {
+			return err
+		}
+		if err = exchange(ctx, c, b); err != nil {
+			break
+		}
 	}
-	b = append(b, 'd', 0, 0, 0, 0) // CopyData, and its length
-	data := len(b)
-	b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
-	for _, r := range rows {
-		b = appendCopyRow(b, part, batch, r)
-	}
-	b = binary.BigEndian.AppendUint16(b, 0xffff)
-	binary.BigEndian.PutUint32(b[data-4:], uint32(4+len(b)-data))
-	if b, err = (&pgproto3.CopyDone{}).Encode(b); err != nil {
-		return err
-	}
-	if err = exchange(ctx, c, b); err != nil && !errors.As(err, new(*pgconn.PgError)) {
+	if err != nil && !errors.As(err, new(*pgconn.PgError)) {
 		c.Close(ctx) // in the middle of an answer: nobody can use it any more
 	}
 	return err
@@ -227,15 +236,51 @@ func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
 }
 
 func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) error {
-	if len(writes) == 0 {
-		return nil
+	for _, some := range portions(writes, func(w *bulk) []any { return w.args }) {
+		var batch pgx.Batch
+		for _, w := range some {
+			batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest(w.columns)+w.conflict,
+				append([]any{part}, w.args...)...)
+		}
+		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
 	}
-	var batch pgx.Batch
-	for _, w := range writes {
-		batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest(w.columns)+w.conflict,
-			append([]any{part}, w.args...)...)
+	return nil
+}
+
+// portions divides statements, whose arguments are columns, into pipelines of which each is sent at once. A statement that is
+// larger stands alone: its arguments are the first message.
+func portions[S any](statements []S, args func(S) []any) (list [][]S) {
+	size := 0
+	for i := range statements {
+		n := bytesOf(args(statements[i]))
+		if size += n; i == 0 || size > atOnce {
+			list, size = append(list, nil), n
+		}
+		last := &list[len(list)-1]
+		*last = append(*last, statements[i])
 	}
-	return c.SendBatch(ctx, &batch).Close()
+	return list
+}
+
+// bytesOf is how long columns are on their way to PostgreSQL.
+func bytesOf(columns []any) (n int) {
+	for _, column := range columns {
+		switch c := column.(type) {
+		case []int64:
+			n += 12 * len(c)
+		case []string:
+			for _, s := range c {
+				n += 4 + len(s)
+			}
+		case [][]byte:
+			for _, b := range c {
+				n += 4 + len(b)
+			}
+		}
+	}
+	return n
 }
 
 func balanceRows(postings []ledger.Posting) *bulk {

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tanpu/tanpu/rules/claim"
 )
@@ -41,4 +44,19 @@ func Between(driver string) (restore func()) {
 	before := sqliteDriver
 	sqliteDriver = driver
 	return func() { sqliteDriver = before }
+}
+
+// Through lets what writes to PostgreSQL reach it through another connection, until restored.
+func Through(between func(net.Conn) net.Conn) (restore func()) {
+	before := dialPostgres
+	dialPostgres = func(dial pgconn.DialFunc) pgconn.DialFunc {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return between(c), nil
+		}
+	}
+	return func() { dialPostgres = before }
 }

@@ -80,7 +80,7 @@ func (l *lookup) query(e engine) string {
 	return b.String()
 }
 
-// look carries out lookups. PostgreSQL gets them as one pipeline.
+// look carries out lookups. PostgreSQL gets them as pipelines.
 func (tx *Tx) look(ctx context.Context, lookups ...*lookup) error {
 	lookups = slices.DeleteFunc(lookups, func(l *lookup) bool { return l.n() == 0 })
 	if len(lookups) == 0 {
@@ -98,6 +98,15 @@ func (tx *Tx) look(ctx context.Context, lookups ...*lookup) error {
 }
 
 func lookPostgres(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup) error {
+	for _, some := range portions(lookups, func(l *lookup) []any { return l.args }) {
+		if err := lookAtOnce(ctx, c, part, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lookAtOnce(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup) error {
 	var batch pgx.Batch
 	for _, l := range lookups {
 		batch.Queue("WITH u AS (SELECT * FROM "+unnest(l.keys)+") "+l.query(postgres), append([]any{part}, l.args...)...)
