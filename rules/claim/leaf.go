@@ -36,14 +36,8 @@ func appendBody(b []byte, c *Claim) []byte {
 // Leaf is the canonical text of a recorded claim and its outcome, without the salt.
 func Leaf(b []byte, r *Row) []byte {
 	c, v := r.Claim, &r.Verdict
-	b = append(b, `{"claim":{`...)
-	b = appendField(b, "partner", c.Partner)
-	b = appendField(b, "id", c.ID)
-	b = appendField(b, "sub", c.Sub)
-	b = appendField(b, "scenario", c.Scenario)
-	b = appendInt(b, "start", c.Start)
-	b = appendInt(b, "end", c.End)
-	b = append(append(comma(b), `"body":`...), r.Body...)
+	b = append(b, `{"claim":`...)
+	b = append(appendSaid(b, c), r.Body...)
 	b = append(b, `},"verdict":{`...)
 	b = appendField(b, "reason", string(v.Reason))
 	b = appendField(b, "programme", r.Programme)
@@ -116,7 +110,14 @@ func appendOperands(b []byte, o *reason.Operands) []byte {
 // Salt keeps a leaf from being guessed by trying all plausible claims: it needs the account's key,
 // and goes when the key is destroyed.
 func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
-	// HMAC-SHA-256 (RFC 2104), written out: once for every claim, so without garbage.
+	var message [12]byte
+	binary.BigEndian.PutUint64(message[:], uint64(batch))
+	binary.BigEndian.PutUint32(message[8:], uint32(ord))
+	return mac(&key, message[:])
+}
+
+// mac is HMAC-SHA-256 (RFC 2104) of at most 12 bytes, written out: it is made for every claim, so without garbage.
+func mac(key *[32]byte, message []byte) [sha256.Size]byte {
 	var inner [sha256.BlockSize + 12]byte
 	var outer [sha256.BlockSize + sha256.Size]byte
 	for i := range sha256.BlockSize {
@@ -126,9 +127,8 @@ func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
 		}
 		inner[i], outer[i] = k^0x36, k^0x5c
 	}
-	binary.BigEndian.PutUint64(inner[sha256.BlockSize:], uint64(batch))
-	binary.BigEndian.PutUint32(inner[sha256.BlockSize+8:], uint32(ord))
-	sum := sha256.Sum256(inner[:])
+	n := copy(inner[sha256.BlockSize:], message)
+	sum := sha256.Sum256(inner[:sha256.BlockSize+n])
 	copy(outer[sha256.BlockSize:], sum[:])
 	return sha256.Sum256(outer[:])
 }
