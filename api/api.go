@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -27,6 +28,10 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 
+	Sandbox bool          // take partners' API keys as well; otherwise partners must sign. Zero is for production
+	Hosts   []string      // what partners call this server, as they sign it; none: whatever a request says
+	Window  time.Duration // how far the time of a signature may be from ours; 0 is 5 minutes
+
 	MaxBody     int64         // bytes of a request with claims, as sent and unpacked; 0 is 8 MiB
 	MaxClaims   int           // claims in a request; 0 is 10,000
 	BodyTimeout time.Duration // for a request to come whole, and for a response to be taken; 0 is 30 s
@@ -35,7 +40,8 @@ type Config struct {
 // A Server answers requests.
 type Server struct {
 	Config
-	draining atomic.Bool
+	draining    atomic.Bool
+	testimonies testimony.Keeper
 }
 
 // New makes an HTTP server that is ready to serve a listener. Shutdown lets it answer what it took; from then on
@@ -50,11 +56,14 @@ func New(c Config) *http.Server {
 	if c.BodyTimeout == 0 {
 		c.BodyTimeout = 30 * time.Second
 	}
+	if c.Window == 0 {
+		c.Window = 5 * time.Minute
+	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
 	c.Metrics.load(c.Intake)
-	s := &Server{Config: c}
+	s := &Server{Config: c, testimonies: testimony.Keeper{DB: c.DB}}
 	h := &http.Server{
 		Handler:           s.observe(s.routes()),
 		ReadHeaderTimeout: min(10*time.Second, c.BodyTimeout),

@@ -238,7 +238,7 @@ func (b *benchmark) serve(ctx context.Context) (stop func() (time.Duration, erro
 	if err != nil {
 		return nil, err
 	}
-	server := exec.CommandContext(ctx, self, "serve", "--db", b.url, "--listen", "127.0.0.1:0", "--log-key", b.keyFile, "--cpuprofile", b.profile)
+	server := exec.CommandContext(ctx, self, "serve", "--sandbox", "--db", b.url, "--listen", "127.0.0.1:0", "--log-key", b.keyFile, "--cpuprofile", b.profile)
 	if b.unsealed {
 		server.Args = append(server.Args, "--no-seal")
 	}

@@ -264,7 +264,8 @@ func (p *partner) post(ctx context.Context, l *life, sent []*report) (a answer) 
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = api.AppendEvent(body, r.claim())
+		c := r.claim()
+		body = claim.AppendEvent(body, &c)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/v1/claims", bytes.NewReader(append(body, ']')))
 	if err != nil {

@@ -17,11 +17,15 @@ to see it run
   demo     import real trips into a database of its own, audit it, and serve it
 to run it
   init     make or migrate a database and publish documents
-  key      make API keys for partners and operators
+  key      make API keys for operators, and for partners of a sandbox
+  partner-key
+           make, register and revoke the keys by which partners sign
   serve    answer requests
   import   bring a partner's file into a database
   audit    prove a database from its rows
   log      show where the transparency log stands
+for partners
+  report   sign claims, send them, and print the verdicts
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
@@ -40,7 +44,10 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"key":    runKey,
 	"log":    runLog,
 	"method": runMethod,
+	"report": runReport,
 	"serve":  runServe,
+
+	"partner-key": runPartnerKey,
 
 	"version": runVersion,
 }
