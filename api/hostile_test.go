@@ -224,6 +224,10 @@ func TestMemory(t *testing.T) {
 	text := "[" + strings.Repeat(event+",", 19_999) + event + "]"
 	for name, parse := range map[string]func(){
 		"smallest events": func() { decodeClaims([]byte(text), batch, 20_000) },
+		"smallest events, signed": func() {
+			claims, _ := decodeClaims([]byte(text), batch, 20_000)
+			claim.SaidLeaves(claims, [32]byte{})
+		},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()

@@ -60,7 +60,7 @@ type Problem struct {
 func (p *Problem) Error() string {
 	where := ""
 	if p.Event != nil {
-		where = fmt.Sprintf("claim %d%s: ", *p.Event, p.Pointer)
+		where = fmt.Sprintf("claim %d %s: ", *p.Event, p.Pointer)
 	}
 	return fmt.Sprintf("%d %s: %s%s", p.Status, http.StatusText(p.Status), where, p.Detail)
 }
