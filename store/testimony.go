@@ -155,17 +155,23 @@ func joined(hashes []ledger.Hash) []byte {
 
 // Testified says which of these recorded claims a testimony is kept of.
 func (db *DB) Testified(ctx context.Context, refs []claim.Ref) (map[claim.Ref]bool, error) {
-	wanted := map[claim.Ref]bool{}
+	asked := map[claim.Ref][]int{} // a batch's ordinals
 	for _, r := range refs {
-		wanted[claim.Ref{Part: r.Part, Batch: r.Batch}] = true
+		batch := claim.Ref{Part: r.Part, Batch: r.Batch}
+		asked[batch] = append(asked[batch], r.Ord)
 	}
-	batches := slices.SortedFunc(maps.Keys(wanted), func(a, b claim.Ref) int {
-		return cmp.Or(cmp.Compare(a.Part, b.Part), cmp.Compare(a.Batch, b.Batch))
-	})
+	batches := slices.Collect(maps.Keys(asked))
 	testified := map[claim.Ref]bool{}
 	for len(batches) > 0 {
 		n := chunkOf(min(len(batches), 16))
-		if err := db.testified(ctx, batches[:n], testified); err != nil {
+		err := db.eachPlaces(ctx, batches[:n], func(r claim.Ref, places []byte) {
+			for _, ord := range asked[r] {
+				if _, ok := indexIn(places, ord); ok {
+					testified[claim.Ref{Part: r.Part, Batch: r.Batch, Ord: ord}] = true
+				}
+			}
+		})
+		if err != nil {
 			return nil, fmt.Errorf("looking for what was signed: %w", err)
 		}
 		batches = batches[n:]
@@ -173,7 +179,8 @@ func (db *DB) Testified(ctx context.Context, refs []claim.Ref) (map[claim.Ref]bo
 	return testified, nil
 }
 
-func (db *DB) testified(ctx context.Context, batches []claim.Ref, testified map[claim.Ref]bool) error {
+// eachPlaces runs f on what is known of some batches. The places hold until it returns.
+func (db *DB) eachPlaces(ctx context.Context, batches []claim.Ref, f func(batch claim.Ref, places []byte)) error {
 	var where strings.Builder
 	var args []any
 	for i, b := range batches {
@@ -190,14 +197,11 @@ func (db *DB) testified(ctx context.Context, batches []claim.Ref, testified map[
 	defer rows.Close()
 	for rows.Next() {
 		var r claim.Ref
-		var places []byte
+		var places sql.RawBytes
 		if err := rows.Scan(&r.Part, &r.Batch, &places); err != nil {
 			return err
 		}
-		for ; len(places) >= placeSize; places = places[placeSize:] {
-			r.Ord = int(binary.BigEndian.Uint32(places))
-			testified[r] = true
-		}
+		f(r, places)
 	}
 	return rows.Err()
 }

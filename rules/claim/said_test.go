@@ -78,3 +78,15 @@ func anyClaim(t *rapid.T) claim.Claim {
 	}
 	return c
 }
+
+func BenchmarkSaidLeaves(b *testing.B) {
+	c := claim.Claim{Partner: "valleybike", ID: "ride-1000002a", Sub: "abqkf4x2m7hd93nzwt5c6uabcdaa", Scenario: "shared-bike", Start: 1787271303000000, End: 1787272061000000,
+		Evidence: "system", Quantities: []claim.Quantity{{Name: "distance", Text: "2100 m"}}}
+	claims := make([]claim.Claim, 1000)
+	for i := range claims {
+		claims[i] = c
+	}
+	for b.Loop() {
+		claim.SaidLeaves(claims, [32]byte{1})
+	}
+}
