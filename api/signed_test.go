@@ -433,3 +433,37 @@ func TestSandbox(t *testing.T) {
 		t.Errorf("a signature: %d %s", status, text)
 	}
 }
+
+// While the signature cannot be kept nobody hears of the verdicts; sent again, the claims get them and it is kept.
+func TestSignatureNotKept(t *testing.T) {
+	url := storetest.SQLite(t)
+	p := newProduction(t, url, Config{})
+	raw, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := raw.Exec("ALTER TABLE " + from + " RENAME TO " + to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims := p.rides("n", 2, 1)
+	rename("testimony", "mislaid")
+	if status, text := p.do(t, p.signed(t, claims, [32]byte{1}, time.Now())); status != 503 || strings.Contains(text, `"ok"`) || strings.Contains(text, "mislaid") {
+		t.Errorf("got %d %s, want 503 and no verdicts", status, text)
+	}
+	if !strings.Contains(p.log.String(), "keeping what was signed") {
+		t.Errorf("the log does not tell:\n%s", p.log)
+	}
+	rename("mislaid", "testimony")
+	if status, text := p.do(t, p.signed(t, claims, [32]byte{2}, time.Now())); status != 200 || strings.Count(text, `"replay"`) != 2 {
+		t.Errorf("again: %d %s", status, text)
+	}
+	for id, row := range p.recorded(t) {
+		if _, found, err := testimony.Of(context.Background(), p.db, row); !found || err != nil {
+			t.Errorf("%s: found %v, %v", id, found, err)
+		}
+	}
+}
