@@ -121,7 +121,7 @@ func TestSigned(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProduction(t, url, Config{})
 		ctx := context.Background()
-		claims := p.rides("a", 5, 1)
+		claims := p.rides("act-", 5, 1)
 		claims[1].Start, claims[1].End = claims[0].Start, claims[0].End // overlap
 		claims[2].Sub = "nobody"
 		claims[3].ID = `b"\骑行 𝄞`
@@ -147,7 +147,7 @@ func TestSigned(t *testing.T) {
 		if len(rows) != 4 {
 			t.Fatalf("%d claims are recorded, want 4", len(rows))
 		}
-		for i, id := range map[int]string{0: "a0", 1: "a1", 3: claims[3].ID, 4: "a4"} {
+		for i, id := range map[int]string{0: "act-0", 1: "act-1", 3: claims[3].ID, 4: "act-4"} {
 			shown, found, err := testimony.Of(ctx, p.db, rows[id])
 			if err != nil || !found || shown.Index != i || shown.Claims != 5 {
 				t.Fatalf("%s: %+v, %v, %v", id, shown, found, err)
@@ -162,7 +162,7 @@ func TestSigned(t *testing.T) {
 		if n := count(t, url); n != 1 {
 			t.Errorf("%d testimonies are kept, want that of the first request", n)
 		}
-		if strings.Contains(p.log.String(), p.sub) || strings.Contains(p.log.String(), "a4") {
+		if strings.Contains(p.log.String(), p.sub) || strings.Contains(p.log.String(), "act-") {
 			t.Errorf("the log tells whom it was about:\n%s", p.log)
 		}
 	})
