@@ -3,7 +3,7 @@
 TOOL = go tool -modfile=tools/go.mod
 
 .NOTPARALLEL:
-.PHONY: demo build check crash format vet staticcheck arrows test vulnerabilities
+.PHONY: demo build check crash format vet staticcheck arrows test interop vulnerabilities
 
 # demo imports real trips into a database in a temporary folder and serves it; ARGS=--once ends after the audit.
 demo:
@@ -13,7 +13,7 @@ build:
 	go build -o bin/tanpu ./cmd/tanpu
 
 # check is what CI runs, and nothing else is.
-check: format vet staticcheck arrows test vulnerabilities
+check: format vet staticcheck arrows test interop vulnerabilities
 
 # crash kills servers, and PostgreSQL, so many times on each engine and checks that nothing is lost or counted twice;
 # ARGS="-seed 7" brings back what a failing run printed. make check has a few rounds of it.
@@ -26,6 +26,7 @@ format:
 
 vet:
 	go vet ./...
+	GOOS=js GOARCH=wasm go build ./proof # it must also run in a browser
 
 staticcheck:
 	$(TOOL) staticcheck ./...
@@ -39,6 +40,10 @@ test:
 	scripts/compiler
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
 	scripts/postgres run --fast go test -count=1 -run TestKnownAnswers ./flows/importing # too many claims for the race detector
+
+# interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.
+interop:
+	cd interop && go vet ./... && go test ./...
 
 vulnerabilities:
 	scripts/vulnerabilities

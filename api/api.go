@@ -32,6 +32,8 @@ type Config struct {
 	Hosts   []string      // what partners call this server, as they sign it; none: whatever a request says
 	Window  time.Duration // how far the time of a signature may be from ours; 0 is 5 minutes
 
+	Witnesses []string // public keys of those that cosign the log's heads, for receipts
+
 	MaxBody     int64         // bytes of a request with claims, as sent and unpacked; 0 is 8 MiB
 	MaxClaims   int           // claims in a request; 0 is 10,000
 	BodyTimeout time.Duration // for a request to come whole, and for a response to be taken; 0 is 30 s
@@ -91,6 +93,7 @@ func (s *Server) routes() http.Handler {
 	route(api, "DELETE /v1/links/{sub}", "End a link", by(Operator, Partner), s.revokeLink)
 	route(api, "GET /v1/accounts/{id}", "An account's balances", by(Operator), s.account)
 	route(api, "GET /v1/accounts/{id}/claims", "An account's claims, the latest first", by(Operator), s.accountClaims)
+	route(api, "GET /v1/claims/{ref}/receipt", "The receipt of a claim, to be checked by anybody", by(Operator, Partner), s.receipt)
 	route(api, "GET /v1/totals", "Claims and reductions by day", by(Operator), s.totals)
 	route(api, "GET /v1/programmes", "The programmes in force", nil, s.programmes)
 	route(api, "GET /v1/methodologies", "The methodologies, all versions", nil, s.methodologies)

@@ -75,7 +75,7 @@ func newWorldOn(t testing.TB, url string, limits Config, budget intake.Config) *
 	go w.server.Serve(listener)
 	t.Cleanup(func() {
 		w.server.Close()
-		w.intake.Close()
+		w.intake.Close(context.Background())
 		db.Close()
 	})
 	w.sub = w.link(t)

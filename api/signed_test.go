@@ -335,6 +335,12 @@ func TestSignedRefusals(t *testing.T) {
 		if status, text := p.do(t, p.request(t, "POST", "/v1/claims", p.operator, string(partner.Body(p.rides("o", 1, 9))), "Content-Type", "application/cloudevents-batch+json")); status != 200 {
 			t.Errorf("the operator: %d %s", status, text)
 		}
+		receipt := p.request(t, "GET", "/v1/claims/0.9.9/receipt", "", "")
+		receipt.Host = "tanpu.example.org"
+		partner.Sign(receipt, p.key, time.Now())
+		if status, text := p.do(t, receipt); status != 404 {
+			t.Errorf("a receipt of a claim that is not there: %d %s", status, text)
+		}
 		account := p.request(t, "GET", "/v1/accounts/a0-1", "", "")
 		account.Host = "tanpu.example.org"
 		partner.Sign(account, p.key, time.Now())

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -56,16 +54,12 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 	return first, tx.bulk(ctx, accounts, keys)
 }
 
-// Grant records links; it gives each its number and the sub that it will be known by.
+// Grant records links; it gives each its number and the sub that it will be known by. The table's key refuses a
+// number that the account has: one time in two thousand million, and then the caller tries again.
 func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
-	last, err := tx.lastLinks(ctx, links)
-	if err != nil {
-		return fmt.Errorf("counting links: %w", err)
-	}
 	for i := range links {
 		l := &links[i]
-		last[l.Account]++
-		l.Number = last[l.Account]
+		l.Number = linkNumber()
 		l.Sub = tx.db.sub(tx.Part, seat{l.Account, l.Number})
 	}
 	if err := tx.keys(ctx, links); err != nil {
@@ -90,25 +84,12 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	}, consentRow)
 }
 
-// lastLinks finds the number of the last link of each of these links' accounts.
-func (tx *Tx) lastLinks(ctx context.Context, links []claim.Link) (map[claim.Number]int, error) {
-	last := make(map[claim.Number]int, len(links))
-	for i := range links {
-		last[links[i].Account] = 0
-	}
-	return last, tx.look(ctx, &lookup{
-		keys: "account bigint",
-		cols: "l.account, l.link",
-		from: []source{{table: "link", alias: "l", on: "l.part = $1 AND l.account = u.account"}},
-		args: []any{slices.Collect(maps.Keys(last))},
-		row: func(scan func(...any) error) error {
-			var account claim.Number
-			var link int
-			err := scan(&account, &link)
-			last[account] = max(last[account], link)
-			return err
-		},
-	})
+// linkNumber draws a link's number. Counted up, a number that was lost when a backup was restored would be given
+// again, to whoever got the account's number by then; and with it the sub, which a partner still has for somebody else.
+func linkNumber() int {
+	var b [4]byte
+	rand.Read(b[:])
+	return max(1, int(binary.BigEndian.Uint32(b[:])>>1))
 }
 
 // Revoke ends a link at the transaction's instant; a link that has ended stays as it was.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tanpu/tanpu/rules/fault"
@@ -170,9 +171,17 @@ func (s *Sealing) Pending(ctx context.Context, limit int) ([]Item, map[int]ledge
 		return nil, nil, fmt.Errorf("reading documents for the log: %w", err)
 	}
 	if len(documents) == limit {
-		late = nil // their documents may not be among these
+		return documents, hashes, nil // the batches' documents may not be among these
 	}
-	return append(documents, late...), hashes, nil
+	from = max(1, marks[mark{TotalsStream, 0}])
+	totals, err := s.totals(ctx, from, limit)
+	if err == nil {
+		err = dense(totals, from, from+int64(len(totals)), limit)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading totals for the log: %w", err)
+	}
+	return slices.Concat(documents, late, totals), hashes, nil
 }
 
 // dense returns an error unless a stream's rows are those from one number to before another, or the first
@@ -297,6 +306,23 @@ func (s *Sealing) documents(ctx context.Context, from int64, limit int) ([]Item,
 		}
 		copy(d.SHA256[:], hash)
 		list = append(list, Item{Stream: DocumentStream, Number: d.Rulebook, Body: record.Text(&d)})
+	}
+	return list, rows.Err()
+}
+
+func (s *Sealing) totals(ctx context.Context, from int64, limit int) ([]Item, error) {
+	rows, err := s.tx.QueryContext(ctx, "SELECT number, body FROM totals WHERE number >= $1 ORDER BY number LIMIT $2", from, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Item
+	for rows.Next() {
+		item := Item{Stream: TotalsStream}
+		if err := rows.Scan(&item.Number, &item.Body); err != nil {
+			return nil, err
+		}
+		list = append(list, item)
 	}
 	return list, rows.Err()
 }
@@ -449,4 +475,22 @@ func (db *DB) LogPlace(ctx context.Context, stream string, part int, number int6
 		err = fault.New(fault.NotFound, "this is not in the log yet; it will be in a moment")
 	}
 	return log, place, body, err
+}
+
+// LogStream reads all entries of one stream that belongs to no partition, in order.
+func (db *DB) LogStream(ctx context.Context, log int, stream string) ([][]byte, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT body FROM log_entry WHERE stream = $1 AND part = 0 AND log = $2 ORDER BY number", stream, log)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log's %s entries: %w", stream, err)
+	}
+	defer rows.Close()
+	var list [][]byte
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return nil, err
+		}
+		list = append(list, body)
+	}
+	return list, rows.Err()
 }

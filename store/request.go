@@ -16,62 +16,58 @@ type Request struct {
 	Content [sha256.Size]byte // what it asks for: the same key with other content is a mistake
 }
 
-// A Done request says how far it was carried out. Each step is a row that is only ever added.
-type Done struct {
-	Account claim.Number // for whom; 0 while nothing was done
-	Sub     string       // the link that was granted; "" while none was
-}
-
+// Each step of a request is a row that is only ever added.
 const (
-	opened  = 1 // the account is settled
-	granted = 2 // and so is its link
+	settled = 1 // for whose account it is, in the partition of its key: so a key is one request's, whatever that names
+	granted = 2 // and by which link it was answered, in the partition of the account
 )
 
-// HomeOf is the partition in which a request is carried out that says nothing else of where it belongs.
+// HomeOf is the partition in which a request's key is kept.
 func (db *DB) HomeOf(r Request) int { return db.home(r.Key) }
 
-// Done finds how far a request was carried out in the partition. The error is fault.Conflict when its key
-// was used for another one.
-func (tx *Tx) Done(ctx context.Context, r Request) (Done, error) {
-	rows, err := tx.desk.conn.QueryContext(ctx, "SELECT step, content, account, link FROM request WHERE part = $1 AND key = $2 ORDER BY step", tx.Part, tx.hash(r))
-	if err != nil {
-		return Done{}, fmt.Errorf("looking for a request: %w", err)
+// Settled finds the account that a request was settled for, in the request's home. The error is fault.Conflict
+// when its key was used for another one.
+func (tx *Tx) Settled(ctx context.Context, r Request) (AccountID, bool, error) {
+	id, _, found, err := tx.step(ctx, r, settled)
+	return id, found, err
+}
+
+// Granted finds the sub by which a request was answered, in the account's partition.
+func (tx *Tx) Granted(ctx context.Context, r Request) (sub string, found bool, err error) {
+	id, link, found, err := tx.step(ctx, r, granted)
+	return tx.db.sub(tx.Part, seat{id.Number, link}), found, err
+}
+
+// NoteSettled notes, in the request's home, that it is carried out for an account.
+func (tx *Tx) NoteSettled(ctx context.Context, r Request, id AccountID) error {
+	return tx.note(ctx, r, settled, id, 0)
+}
+
+// NoteGranted notes, in the account's partition, that the request was answered by a link.
+func (tx *Tx) NoteGranted(ctx context.Context, r Request, l *claim.Link) error {
+	return tx.note(ctx, r, granted, AccountID{tx.Part, l.Account}, l.Number)
+}
+
+func (tx *Tx) step(ctx context.Context, r Request, step int) (id AccountID, link int, found bool, err error) {
+	var content []byte
+	err = tx.desk.conn.QueryRowContext(ctx, "SELECT content, owner_part, owner, link FROM request WHERE part = $1 AND key = $2 AND step = $3",
+		tx.Part, tx.hash(r), step).Scan(&content, &id.Part, &id.Number, &link)
+	if found, err = oneRow(err); err != nil {
+		return id, 0, false, fmt.Errorf("looking for a request: %w", err)
 	}
-	defer rows.Close()
-	var d Done
-	for rows.Next() {
-		var step, link int
-		var content []byte
-		if err := rows.Scan(&step, &content, &d.Account, &link); err != nil {
-			return Done{}, err
-		}
-		if string(content) != string(r.Content[:]) {
-			return Done{}, fault.New(fault.Conflict, "this idempotency key was used for another request")
-		}
-		if step == granted {
-			d.Sub = tx.db.sub(tx.Part, seat{d.Account, link})
-		}
+	if found && string(content) != string(r.Content[:]) {
+		return id, 0, false, fault.New(fault.Conflict, "this idempotency key was used for another request")
 	}
-	return d, rows.Err()
+	return id, link, found, nil
 }
 
-// Settled notes that the request is carried out for an account.
-func (tx *Tx) Settled(ctx context.Context, r Request, account claim.Number) error {
-	return tx.step(ctx, r, opened, account, 0)
-}
-
-// Granted notes that the request was answered by a link.
-func (tx *Tx) Granted(ctx context.Context, r Request, l *claim.Link) error {
-	return tx.step(ctx, r, granted, l.Account, l.Number)
-}
-
-func (tx *Tx) step(ctx context.Context, r Request, step int, account claim.Number, link int) error {
+func (tx *Tx) note(ctx context.Context, r Request, step int, id AccountID, link int) error {
 	conn, err := tx.writer(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "INSERT INTO request (part, key, step, content, account, link, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		tx.Part, tx.hash(r), step, r.Content[:], account, link, tx.Now)
+	_, err = conn.ExecContext(ctx, "INSERT INTO request (part, key, step, content, owner_part, owner, link, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		tx.Part, tx.hash(r), step, r.Content[:], id.Part, id.Number, link, tx.Now)
 	if err != nil {
 		return fmt.Errorf("noting a request: %w", err)
 	}

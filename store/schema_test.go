@@ -127,7 +127,7 @@ SELECT text FROM (
 var (
 	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total", "log", "log_tile", "log_mark"}
 	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history", "consent", "log_entry",
-		"partner_key", "testimony", "testimony_batch"}
+		"partner_key", "testimony", "testimony_batch", "totals"}
 	apart = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
 
@@ -260,7 +260,7 @@ func fill(t *testing.T, db *store.DB) {
 		if err := tx.AddObject(ctx(), 1, "meter"); err != nil {
 			return err
 		}
-		if err := tx.Settled(ctx(), store.Request{Key: "a"}, 1); err != nil {
+		if err := tx.NoteSettled(ctx(), store.Request{Key: "a"}, store.AccountID{Part: tx.Part, Number: 1}); err != nil {
 			return err
 		}
 		return tx.Revoke(ctx(), bikes[1])
@@ -269,6 +269,9 @@ func fill(t *testing.T, db *store.DB) {
 		t.Fatal(err)
 	}
 	if err := db.BeginLog(ctx(), "a log", []byte("{}"), [32]byte{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.OpenTotals(ctx(), 1, store.Series{Programme: "city"}, store.Sum{}, []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	_, err = db.Seal(ctx(), func(s *store.Sealing) error {

@@ -156,6 +156,22 @@ func TestSecondWriter(t *testing.T) {
 	if _, err := reader.Heads(ctx()); err != nil {
 		t.Error(err)
 	}
+	keys, err := store.OpenKeys(ctx(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	if err := keys.AddKey(ctx(), store.Key{Role: "operator"}); err != nil {
+		t.Error(err)
+	}
+	// It used to go on beside the process that holds the partitions, commit, and panic.
+	err = keys.Update(ctx(), 0, 1, func(tx *store.Tx) error {
+		_, err := tx.OpenAccounts(ctx(), 1)
+		return err
+	})
+	if err == nil {
+		t.Error("what was opened for its keys could decide")
+	}
 	db.Close()
 	if got := other(); got != "" {
 		t.Errorf("after the writer had gone a second process got %q", got)

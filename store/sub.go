@@ -20,7 +20,7 @@ import (
 // says openly which partition it belongs to, because routing needs that.
 type seat struct {
 	account claim.Number
-	link    int // counts the account's links from 1
+	link    int // see linkNumber
 }
 
 // letters writes subs: lower case, without those that are easily confused.

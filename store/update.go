@@ -93,6 +93,9 @@ func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f 
 	if db.write == nil {
 		return errors.New("the database was opened for reading")
 	}
+	if db.engine == sqlite && db.lock == nil { // its mutexes hold partitions only in the process that has the lock
+		return errors.New("the database was opened for its keys")
+	}
 	if part < 0 || part >= db.Parts {
 		return fmt.Errorf("there is no partition %d", part)
 	}

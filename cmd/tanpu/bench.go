@@ -52,25 +52,27 @@ type benchmark struct {
 
 // A Bench is what was measured.
 type Bench struct {
-	Engine     string  `json:"engine"`
-	Claims     int     `json:"claims"`
-	Accounts   int     `json:"accounts"`
-	Seconds    float64 `json:"seconds"`
-	PerSecond  float64 `json:"claims_per_second"`
-	Ceiling    float64 `json:"ceiling_per_second,omitempty"` // the engine's own bulk load of the same rows
-	Ratio      float64 `json:"ratio,omitempty"`
-	P50        float64 `json:"p50_ms"` // of requests of 100 to 1,000 claims, at full load
-	P99        float64 `json:"p99_ms"`
-	HalfP50    float64 `json:"half_p50_ms,omitempty"` // at half of that load
-	HalfP99    float64 `json:"half_p99_ms,omitempty"`
-	IdleP50    float64 `json:"idle_p50_ms,omitempty"` // one claim on an idle server
-	IdleP99    float64 `json:"idle_p99_ms,omitempty"`
-	Bytes      float64 `json:"bytes_per_claim"`
-	ServerCPU  float64 `json:"server_cpu_seconds"` // of the whole run, the database's apart
-	ClientCPU  float64 `json:"generator_cpu_seconds"`
-	OtherCPU   float64 `json:"other_cpu_seconds,omitempty"` // of everything else on the machine while at full load: PostgreSQL, where it runs here
-	Processors int     `json:"processors"`
-	Verdicts   counts  `json:"verdicts"`
+	Engine      string  `json:"engine"`
+	Claims      int     `json:"claims"`
+	Accounts    int     `json:"accounts"`
+	Seconds     float64 `json:"seconds"`
+	PerSecond   float64 `json:"claims_per_second"`
+	Ceiling     float64 `json:"ceiling_per_second,omitempty"` // the engine's own bulk load of the same rows
+	Ratio       float64 `json:"ratio,omitempty"`
+	P50         float64 `json:"p50_ms"` // of requests of 100 to 1,000 claims, at full load
+	P99         float64 `json:"p99_ms"`
+	HalfP50     float64 `json:"half_p50_ms,omitempty"` // at half of that load
+	HalfP99     float64 `json:"half_p99_ms,omitempty"`
+	IdleP50     float64 `json:"idle_p50_ms,omitempty"` // one claim on an idle server
+	IdleP99     float64 `json:"idle_p99_ms,omitempty"`
+	ProvableP50 float64 `json:"provable_p50_ms,omitempty"` // from a batch's instant to a published head over it
+	ProvableP95 float64 `json:"provable_p95_ms,omitempty"`
+	Bytes       float64 `json:"bytes_per_claim"`
+	ServerCPU   float64 `json:"server_cpu_seconds"` // of the whole run, the database's apart
+	ClientCPU   float64 `json:"generator_cpu_seconds"`
+	OtherCPU    float64 `json:"other_cpu_seconds,omitempty"` // of everything else on the machine while at full load: PostgreSQL, where it runs here
+	Processors  int     `json:"processors"`
+	Verdicts    counts  `json:"verdicts"`
 }
 
 type counts map[string]int
@@ -120,6 +122,7 @@ func (r *Bench) print(w io.Writer) {
 	fmt.Fprintf(w, "  %.0f claims/s; ceiling %.0f claims/s (the engine's own bulk load of the same rows); ratio %.2f\n", r.PerSecond, r.Ceiling, r.Ratio)
 	fmt.Fprintf(w, "  requests of 100 to 1,000 claims: p50 %.0f ms, p99 %.0f ms; at half load p50 %.0f ms, p99 %.0f ms\n", r.P50, r.P99, r.HalfP50, r.HalfP99)
 	fmt.Fprintf(w, "  one claim on an idle server: p50 %.1f ms, p99 %.1f ms\n", r.IdleP50, r.IdleP99)
+	fmt.Fprintf(w, "  provable after p50 %.0f ms, p95 %.0f ms\n", r.ProvableP50, r.ProvableP95)
 	fmt.Fprintf(w, "  %.0f bytes on disk a claim; CPU: server %.1f s, load generator %.1f s, rest of the machine %.1f s\n", r.Bytes, r.ServerCPU, r.ClientCPU, r.OtherCPU)
 	fmt.Fprintf(w, "  verdicts: %v\n", r.Verdicts)
 }
@@ -134,6 +137,8 @@ func (b *benchmark) run(ctx context.Context) (*Bench, error) {
 		return nil, err
 	}
 	b.say("sending %d claims", b.claims)
+	seen := watch(ctx, b.base)
+	defer seen.stop()
 	own, busy := cpu(), machine()
 	full := b.load(ctx, b.claims, 0)
 	own, busy = cpu()-own, machine()-busy
@@ -158,6 +163,7 @@ func (b *benchmark) run(ctx context.Context) (*Bench, error) {
 		result.HalfP50, result.HalfP99 = half.percentile(50), half.percentile(99)
 		result.IdleP50, result.IdleP99 = idle.percentile(50), idle.percentile(99)
 	}
+	seen.stop()
 	served, err := stop()
 	if err != nil {
 		return nil, err
@@ -166,11 +172,11 @@ func (b *benchmark) run(ctx context.Context) (*Bench, error) {
 	if b.quick && busy > 0 {
 		result.OtherCPU = (busy - own - served).Seconds()
 	}
-	return result, b.measureStore(ctx, result, before)
+	return result, b.measureStore(ctx, result, before, seen)
 }
 
 // measureStore weighs what was written and has the engine write it once more by itself.
-func (b *benchmark) measureStore(ctx context.Context, result *Bench, before int64) error {
+func (b *benchmark) measureStore(ctx context.Context, result *Bench, before int64, seen *watcher) error {
 	db, err := store.Open(ctx, b.url)
 	if err != nil {
 		return err
@@ -186,6 +192,9 @@ func (b *benchmark) measureStore(ctx context.Context, result *Bench, before int6
 		return err
 	}
 	result.Bytes = float64(after-before) / float64(rows)
+	if result.ProvableP50, result.ProvableP95, err = seen.provable(ctx, db); err != nil {
+		return err
+	}
 	if b.quick {
 		return nil
 	}

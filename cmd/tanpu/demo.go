@@ -264,7 +264,7 @@ func (d *demo) serve(ctx context.Context, db *store.DB) error {
 		return fault.New(fault.Conflict, "cannot serve at %s: %s; choose another with --listen, or end with --once", d.listen, err)
 	}
 	d.say("API 文档：http://%s/docs（Ctrl-C 结束）", "API: http://%s/docs (Ctrl-C ends)", listener.Addr())
-	sealer, err := newSealer(ctx, db, d.url, "", slog.New(slog.DiscardHandler))
+	sealer, err := newSealer(ctx, db, d.url, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

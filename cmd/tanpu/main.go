@@ -26,6 +26,9 @@ to run it
   log      show where the transparency log stands
 for partners
   report   sign claims, send them, and print the verdicts
+to hold it to its word
+  verify   check a receipt, without network or server
+  witness  sign the heads of transparency logs that others run, while they keep to one history
 to know it
   method   check, explain and list methodologies
   bench    measure intake on this machine
@@ -46,10 +49,12 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"method": runMethod,
 	"report": runReport,
 	"serve":  runServe,
+	"verify": runVerify,
 
 	"partner-key": runPartnerKey,
 
 	"version": runVersion,
+	"witness": runWitness,
 }
 
 // runVersion carries out “tanpu version”: what was built, from which commit, with which Go.

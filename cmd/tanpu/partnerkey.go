@@ -12,7 +12,6 @@ import (
 	"time"
 
 	client "github.com/tanpu/tanpu/partner"
-	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/signature"
 	"github.com/tanpu/tanpu/store"
 )
@@ -146,8 +145,6 @@ func listPartnerKeys(args []string, stdout, stderr io.Writer) error {
 	}
 	return t.Flush()
 }
-
-func instant(at claim.Micros) string { return time.UnixMicro(at).UTC().Format(time.RFC3339) }
 
 // withKeys opens a database to change keys, also beside a server: they decide nothing that is kept.
 func withKeys(url string, f func(context.Context, *store.DB) error) error {

@@ -22,12 +22,12 @@ import (
 	"github.com/tanpu/tanpu/store"
 )
 
-// drain bounds how long a server that was told to end waits for the requests that it took.
+// drain bounds how long a server that was told to end waits for the requests that it took, and the database for it.
 const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
 func runServe(args []string, _, stderr io.Writer) int {
-	flags := newFlags("serve", "--db URL [--listen ADDR] [--host NAME,… | --sandbox] [--log-key FILE | --no-seal]", stderr)
+	flags := newFlags("serve", "--db URL [--listen ADDR] [--host NAME,… | --sandbox] [--log-key FILE | --no-seal] [--witness 'URL KEY']…", stderr)
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
@@ -35,6 +35,8 @@ func runServe(args []string, _, stderr io.Writer) int {
 	sandbox := flags.Bool("sandbox", false, "take partners' API keys as well; without it partners must sign their requests")
 	key := logKeyFlag(flags)
 	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
+	var witnesses witnessList
+	flags.Var(&witnesses, "witness", "a witness to ask for cosignatures: its address and its public key, with a space between; can be given several times")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
@@ -58,7 +60,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // told twice, it ends at once
 	var sealer *seal.Sealer
 	if !*noSeal {
-		if sealer, err = newSealer(ctx, db, *url, *key, log); err != nil {
+		if sealer, err = newSealer(ctx, db, *url, *key, witnesses, log); err != nil {
 			return status(err, stderr)
 		}
 	}
@@ -67,7 +69,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
-	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts)}
+	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts), Witnesses: witnesses.keys()}
 	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}, way), stderr)
 }
 
@@ -82,12 +84,12 @@ func hostsOf(list string) (hosts []string) {
 }
 
 // newSealer makes sure that the database holds all that was ever signed, before anything is written to it.
-func newSealer(ctx context.Context, db *store.DB, url, key string, log *slog.Logger) (*seal.Sealer, error) {
+func newSealer(ctx context.Context, db *store.DB, url, key string, witnesses witnessList, log *slog.Logger) (*seal.Sealer, error) {
 	signer, err := openSigner(key, url, db)
 	if err != nil {
 		return nil, err
 	}
-	return seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: log})
+	return seal.New(ctx, seal.Config{DB: db, Signer: signer, Witnesses: witnesses.asked(), Log: log})
 }
 
 // serve answers on the listener until ctx ends, and then all that it took; what it answered is sealed.
@@ -110,23 +112,32 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		}()
 	}
 	in := intake.New(db, config)
-	defer in.Close()
 	way.DB, way.Intake, way.Log, way.Metrics = db, in, config.Log, metrics
 	server := api.New(way)
+	err := answerUntil(ctx, server, listener, in.Close)
+	config.Log.Info("ended")
+	return err
+}
+
+// answerUntil serves until ctx ends, and then answers what was taken; last, within the same time, it lets rest end.
+func answerUntil(ctx context.Context, server *http.Server, listener net.Listener, rest func(context.Context)) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		failed <- server.Serve(listener)
+		close(failed)
+	}()
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	ending, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	err := server.Shutdown(ending)
-	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+	err = errors.Join(err, server.Shutdown(ending))
+	rest(ending)
+	if served := <-failed; served != nil && !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	config.Log.Info("ended")
 	return err
 }
 

@@ -43,7 +43,8 @@ func attach(ctx context.Context, db *store.DB, c *Config) (*platform, error) {
 		return nil, err
 	}
 	// One window is under way at a time, so there is nothing to wait for, and what a partition gets of
-	// a window is one transaction: it is judged or comes back as a whole, and order holds either way.
+	// a window is one transaction: it is judged or comes back as a whole, and order holds either way. Only a
+	// claim that breaks its batch comes after those that were behind it.
 	server := intake.New(db, intake.Config{Full: 1, Most: c.Window, MaxClaims: c.Window, Backfill: c.Backfill})
 	return &platform{
 		database: db.ID,
@@ -54,7 +55,7 @@ func attach(ctx context.Context, db *store.DB, c *Config) (*platform, error) {
 		},
 		heads: db.Heads,
 		pause: pause,
-		close: server.Close,
+		close: func() { server.Close(context.Background()) },
 	}, nil
 }
 

@@ -70,7 +70,7 @@ func TestKnownAnswers(t *testing.T) {
 			}
 			db := open(t, url)
 			server := intake.New(db, intake.Config{Backfill: true, Most: tt.most})
-			defer server.Close()
+			defer server.Close(t.Context())
 			tt.known.enrol(t, db)
 			got, first := tt.known.submit(t, server, tt.request)
 			if got != tt.known.want {

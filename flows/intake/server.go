@@ -80,29 +80,16 @@ type Server struct {
 	bytes   int64   // bytes reserved; guarded by mu
 	closed  bool    // guarded by mu
 	writers sync.WaitGroup
+	working context.Context // that of every transaction
+	giveUp  func()          // ends it
 }
 
 // A queue holds what waits for one partition, in order of arrival.
 type queue struct {
 	parcels []parcel
 	claims  int
-	most    int       // claims in its next batch, where one failed; 0 for as many as there may be
 	since   time.Time // when the oldest parcel came
 	busy    bool      // a writer has the partition
-}
-
-// done notes how a batch of n claims went. If it failed the next is half as large: so a claim that breaks
-// every batch it is in comes to stand alone when its sender tries again, and holds up nobody else's.
-func (q *queue) done(n int, well bool, most int) {
-	q.busy = false
-	switch {
-	case !well:
-		q.most = max(1, n/2)
-	case q.most > 0:
-		if q.most *= 2; q.most >= most {
-			q.most = 0
-		}
-	}
 }
 
 // A parcel is the part of a request that goes to one partition.
@@ -124,19 +111,23 @@ func New(db *store.DB, config Config) *Server {
 	config = config.withDefaults(db)
 	s := &Server{Config: config, Judge: &Judge{DB: db, Backfill: config.Backfill}, queues: make([]queue, db.Parts)}
 	s.wake = sync.NewCond(&s.mu)
+	s.working, s.giveUp = context.WithCancel(context.Background())
 	for range config.Writers {
 		s.writers.Go(s.write)
 	}
 	return s
 }
 
-// Close takes no more claims, answers those that were taken, and ends.
-func (s *Server) Close() {
+// Close takes no more claims, answers those that were taken, and ends. Once ctx is over it gives up those that are
+// not yet written, as a database that does not answer could keep it for hours: their senders are told to try again.
+func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.wake.Broadcast()
+	defer context.AfterFunc(ctx, s.giveUp)()
 	s.writers.Wait()
+	s.giveUp()
 }
 
 // Reserve takes bytes from the budget before a request is read. When ok, release must be called once.
@@ -303,20 +294,16 @@ func (s *Server) linger() time.Duration {
 	return min(s.Linger, s.Linger*time.Duration(s.waiting)/time.Duration(4*s.Full))
 }
 
-// fetch takes up to Most claims from a partition's queue, in order of arrival, and fewer after a failure.
+// fetch takes up to Most claims from a partition's queue, in order of arrival.
 func (s *Server) fetch(part int) []parcel {
 	q := &s.queues[part]
-	most := s.Most
-	if q.most > 0 {
-		most = q.most
-	}
-	if p := &q.parcels[0]; len(p.index) > most {
-		q.parcels = slices.Insert(q.parcels, 1, parcel{p.from, p.index[most:]})
-		q.parcels[0].index = q.parcels[0].index[:most]
+	if p := &q.parcels[0]; len(p.index) > s.Most {
+		q.parcels = slices.Insert(q.parcels, 1, parcel{p.from, p.index[s.Most:]})
+		q.parcels[0].index = q.parcels[0].index[:s.Most]
 		q.parcels[0].from.open++
 	}
 	n, claims := 0, 0
-	for n < len(q.parcels) && claims+len(q.parcels[n].index) <= most {
+	for n < len(q.parcels) && claims+len(q.parcels[n].index) <= s.Most {
 		claims += len(q.parcels[n].index)
 		n++
 	}
@@ -340,15 +327,54 @@ func (s *Server) batch(part int, parcels []parcel) {
 			claims = append(claims, p.from.claims[i])
 		}
 	}
+	s.answer(part, parcels, s.verdicts(part, claims))
+}
+
+// mostBreaks is how often parts of one batch may break: enough to set a few claims of thousands apart, and an end where
+// every claim breaks its batch.
+const mostBreaks = 50
+
+// verdicts has claims judged, in order; the reason is reason.Retry where one was not. If they break their batch, half as
+// many are judged by themselves, and twice as many after each success. So a claim that breaks every batch it is in
+// comes to stand alone and holds up nobody else's, for some 3 log n transactions. A database that does not answer is
+// not asked again.
+func (s *Server) verdicts(part int, claims []claim.Claim) []claim.Verdict {
+	verdicts := make([]claim.Verdict, 0, len(claims))
+	for size, breaks := len(claims), 0; len(verdicts) < len(claims); {
+		left := claims[len(verdicts):]
+		n := min(size, len(left))
+		some, err := s.observed(part, left[:n])
+		if err == nil {
+			verdicts = append(verdicts, some...)
+			size *= 2
+			continue
+		}
+		if breaks++; breaks > mostBreaks || store.Outage(err) {
+			return append(verdicts, retry(len(left))...)
+		}
+		if size = n / 2; size == 0 {
+			verdicts = append(verdicts, retry(1)...)
+			size = len(claims)
+		}
+	}
+	return verdicts
+}
+
+func retry(n int) []claim.Verdict {
+	return slices.Repeat([]claim.Verdict{{Reason: reason.Retry}}, n)
+}
+
+// observed is admit, and tells of it.
+func (s *Server) observed(part int, claims []claim.Claim) ([]claim.Verdict, error) {
 	began := time.Now()
 	verdicts, err := s.admit(part, claims)
 	if s.Observe != nil {
 		s.Observe(Written{Claims: len(claims), Verdicts: verdicts, Took: time.Since(began), Err: err})
 	}
 	if err != nil {
-		s.Log.Error("a batch failed; its claims are to be sent again", "part", part, "claims", len(claims), "err", err)
+		s.Log.Error("a batch failed", "part", part, "claims", len(claims), "err", err)
 	}
-	s.answer(part, parcels, verdicts)
+	return verdicts, err
 }
 
 // admitWithin is when a database that does not answer is given up for this batch.
@@ -362,28 +388,24 @@ func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict
 			verdicts, err = nil, fmt.Errorf("judging broke: %v\n%s", r, debug.Stack())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), admitWithin)
+	ctx, cancel := context.WithTimeout(s.working, admitWithin)
 	defer cancel()
 	return s.Judge.Admit(ctx, part, claims, s.Clock())
 }
 
-// answer hands out verdicts, or retry where there are none, and lets go of the partition.
+// answer hands out verdicts and lets go of the partition.
 func (s *Server) answer(part int, parcels []parcel, verdicts []claim.Verdict) {
 	n := 0
 	for _, p := range parcels {
 		for _, i := range p.index {
-			if verdicts == nil {
-				p.from.verdicts[i] = claim.Verdict{Reason: reason.Retry}
-			} else {
-				p.from.verdicts[i] = verdicts[n]
-			}
+			p.from.verdicts[i] = verdicts[n]
 			n++
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken -= n
-	s.queues[part].done(n, verdicts != nil, s.Most)
+	s.queues[part].busy = false
 	for _, p := range parcels {
 		if p.from.open--; p.from.open == 0 {
 			close(p.from.done)

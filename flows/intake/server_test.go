@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,7 +94,7 @@ func start(t *testing.T, db *store.DB, c intake.Config) *intake.Server {
 	t.Helper()
 	c.Clock, c.Log = func() claim.Micros { return noon }, quiet
 	s := intake.New(db, c)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(context.Background()) })
 	return s
 }
 
@@ -233,7 +235,7 @@ func TestClose(t *testing.T) {
 		for claims := 0; claims < 500; claims, _ = s.Load() {
 			time.Sleep(time.Millisecond)
 		}
-		s.Close()
+		s.Close(t.Context())
 		for range 20 {
 			if err := <-answered; err != nil && fault.KindOf(err) != fault.Unavailable {
 				t.Error(err)
@@ -276,12 +278,7 @@ func TestPartitionFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	spoil := func(used string) {
-		raw, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer raw.Close()
-		if _, err := raw.Exec("UPDATE usage SET used = ? WHERE part = ?", used, db.Route(broken)); err != nil {
+		if _, err := raw(t, url).Exec("UPDATE usage SET used = ? WHERE part = ?", used, db.Route(broken)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -299,66 +296,161 @@ func TestPartitionFails(t *testing.T) {
 		t.Errorf("sent again: %v, %v", verdicts, err)
 	}
 	heads, err := db.Heads(t.Context())
-	// The claims of a partition that failed go in smaller batches at first.
-	if want := int64(3); err != nil || heads[db.Route(broken)] != want {
+	if want := int64(2); err != nil || heads[db.Route(broken)] != want {
 		t.Errorf("the partition that failed stands at batch %d, %v; want %d, with no gap", heads[db.Route(broken)], err, want)
 	}
 }
 
-// A claim that breaks every batch it is in comes to stand alone: those that were sent with it get their
-// verdicts when they are sent again, in order, and the server goes on in large batches afterwards.
-func TestOneClaimBreaksItsBatch(t *testing.T) {
-	url := storetest.SQLite(t)
-	db, subs := members(t, url, 1, 2)
-	batches := 0
-	s := start(t, db, intake.Config{Writers: 1, Observe: func(intake.Written) { batches++ }})
-	if _, err := s.Submit(t.Context(), []claim.Claim{reading(subs[0], "a", 1)}); err != nil {
-		t.Fatal(err)
+// raw connects to a database past the store.
+func raw(t *testing.T, url string) *sql.DB {
+	t.Helper()
+	driver, name := "pgx", url
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, name = "sqlite", file
 	}
-	raw, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer raw.Close()
-	if _, err := raw.Exec("UPDATE usage SET used = 'no usage'"); err != nil { // that of the only member who has some
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// A claim that breaks every batch it is in comes to stand alone at once: those that were sent with it get their
+// verdicts, in order, and the next ones go in one batch. Only the batch after used to be smaller, which did not
+// help where others' claims came in between.
+func TestOneClaimBreaksItsBatch(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, subs := members(t, url, 1, 2)
+		var batches atomic.Int32
+		s := start(t, db, intake.Config{Writers: 1, Observe: func(intake.Written) { batches.Add(1) }})
+		if _, err := s.Submit(t.Context(), []claim.Claim{reading(subs[0], "a", 1)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := raw(t, url).Exec("UPDATE usage SET used = 'no usage'"); err != nil { // that of the only member who has some
+			t.Fatal(err)
+		}
+		var many []claim.Claim
+		for i := range 1000 {
+			many = append(many, reading(subs[1], fmt.Sprint(i), i))
+		}
+		many[371] = reading(subs[0], "breaks", 1)
+		batches.Store(0)
+		verdicts, err := s.Submit(t.Context(), many)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before claim.Ref
+		for i, v := range verdicts {
+			if i == 371 {
+				if v.Reason != reason.Retry {
+					t.Errorf("the claim that breaks its batch is %s", v.Reason)
+				}
+				continue
+			}
+			if v.Reason != reason.OK || v.Milligrams != int64(i) {
+				t.Fatalf("claim %d: %+v", i, v)
+			}
+			if v.Ref.Batch < before.Batch || v.Ref.Batch == before.Batch && v.Ref.Ord <= before.Ord {
+				t.Fatalf("claim %d was judged as %s, after %s", i, v.Ref, before)
+			}
+			before = v.Ref
+		}
+		if n := batches.Load(); n > 30 {
+			t.Errorf("to judge 999 claims beside one that breaks its batch took %d transactions", n)
+		}
+		batches.Store(0)
+		if _, err := s.Submit(t.Context(), many[400:]); err != nil || batches.Load() != 1 {
+			t.Errorf("the next 600 claims took %d batches, %v", batches.Load(), err)
+		}
+	})
+}
+
+// A partition that the database does not give out is asked for once a batch, and in batches as large as ever. Each
+// time-out used to halve the next one, down to a claim a minute.
+func TestDatabaseIsSlow(t *testing.T) {
+	url := storetest.Postgres(t)
+	db, subs := members(t, url, 1, 1)
+	db.Close()
+	db, err := store.Open(t.Context(), url+"&lock_timeout=100ms")
+	if err != nil {
 		t.Fatal(err)
 	}
-	var waiting []claim.Claim
-	for i := range 100 {
-		waiting = append(waiting, reading(subs[1], fmt.Sprint("whole ", i), 1))
-	}
-	waiting[37] = reading(subs[0], "breaks", 1)
-	for try := 0; len(waiting) > 1; try++ {
-		if try > 20 {
-			t.Fatalf("after %d tries %d claims have no verdict", try, len(waiting))
-		}
-		verdicts, err := s.Submit(t.Context(), waiting)
-		if err != nil && fault.KindOf(err) != fault.Unavailable {
-			t.Fatal(err)
-		}
-		var again []claim.Claim
-		for i := range waiting {
-			if verdicts == nil || verdicts[i].Reason == reason.Retry {
-				again = append(again, waiting[i])
-			}
-		}
-		waiting = again
-	}
-	if waiting[0].ID != "breaks" {
-		t.Errorf("what is left is %q", waiting[0].ID)
-	}
+	defer db.Close()
+	release := hold(t, url)
+	var batches atomic.Int32
+	s := start(t, db, intake.Config{Most: 100, Observe: func(intake.Written) { batches.Add(1) }})
 	var many []claim.Claim
-	for i := range 200 {
-		many = append(many, reading(subs[1], fmt.Sprint("then ", i), 1))
+	for i := range 400 {
+		many = append(many, reading(subs[0], fmt.Sprint(i), 1))
 	}
-	for range 2 { // the second time in one batch
-		batches = 0
-		if _, err := s.Submit(t.Context(), many); err != nil {
-			t.Fatal(err)
+	if _, err := s.Submit(t.Context(), many); fault.KindOf(err) != fault.Unavailable || batches.Load() != 4 {
+		t.Errorf("%d batches, %v; want 4 that were not judged", batches.Load(), err)
+	}
+	release()
+	batches.Store(0)
+	verdicts, err := s.Submit(t.Context(), many)
+	if err != nil || verdicts[399].Reason != reason.OK || batches.Load() != 4 {
+		t.Errorf("afterwards: %d batches, %v; want 4 that were judged", batches.Load(), err)
+	}
+}
+
+// hold takes all partitions, as another server may have them, until released.
+func hold(t *testing.T, url string) (release func()) {
+	t.Helper()
+	tx, err := raw(t, url).Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tx.Rollback() })
+	if _, err := tx.Exec("SELECT 1 FROM partition FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { tx.Rollback() }
+}
+
+// A server that is to end while its database does not answer ends within its time, and tells the senders of what it
+// took to try again. It used to wait a minute for each batch.
+func TestCloseInTime(t *testing.T) {
+	url := storetest.Postgres(t)
+	db, subs := members(t, url, 1, 1)
+	hold(t, url)
+	s := start(t, db, intake.Config{Most: 100})
+	answered := make(chan error, 1)
+	go func() {
+		var many []claim.Claim
+		for i := range 400 {
+			many = append(many, reading(subs[0], fmt.Sprint(i), 1))
 		}
+		_, err := s.Submit(context.Background(), many)
+		answered <- err
+	}()
+	for claims := 0; claims == 0; claims, _ = s.Load() {
+		time.Sleep(time.Millisecond)
 	}
-	if batches != 1 {
-		t.Errorf("long after the failure, 200 claims take %d batches", batches)
+	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	s.Close(soon)
+	if took := time.Since(began); took < 200*time.Millisecond || took > 20*time.Second {
+		t.Errorf("it closed after %s", took)
+	}
+	if err := <-answered; fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("the claims that it had taken: %v", err)
+	}
+}
+
+// Where every claim breaks its batch there is an end to judging them by themselves.
+func TestAllBreak(t *testing.T) {
+	db, subs := members(t, storetest.SQLite(t), 1, 1)
+	var batches atomic.Int32
+	s := intake.New(db, intake.Config{Log: quiet, Clock: func() claim.Micros { panic("no clock") }, Observe: func(intake.Written) { batches.Add(1) }})
+	defer s.Close(t.Context())
+	if _, err := s.Submit(t.Context(), slices.Repeat([]claim.Claim{reading(subs[0], "a", 1)}, 2000)); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("claims of which each breaks its batch: %v", err)
+	}
+	if n := batches.Load(); n < 12 || n > 60 {
+		t.Errorf("they were tried %d times", n)
 	}
 }
 
@@ -372,7 +464,7 @@ func TestPanic(t *testing.T) {
 		}
 		return noon
 	}})
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(context.Background()) })
 	if _, err := s.Submit(t.Context(), []claim.Claim{reading(subs[0], "a", 1)}); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("a panic: %v", err)
 	}

@@ -5,8 +5,8 @@ package link
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -46,19 +46,16 @@ type Granted struct {
 // What is true if we die on the way: the account is opened, some of its objects are taken, and there is no
 // link yet. A request with a key, sent again, goes on with that account; without one it opens another.
 func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent, now time.Time) (Granted, error) {
-	request, err := c.request()
-	if err != nil {
-		return Granted{}, err
-	}
-	if err := check(book, &c, now); err != nil {
-		return Granted{}, err
-	}
+	request := c.request()
 	before, err := c.resume(ctx, db, request, now)
 	if err != nil || before.Sub != "" {
 		return before, err
 	}
-	if err := free(ctx, db, &c); err != nil {
+	if err := check(book, &c, now); err != nil {
 		return Granted{}, err
+	}
+	if before, err = c.unhindered(ctx, db, request, now); err != nil || before.Sub != "" {
+		return before, err
 	}
 	if c.Account, err = settle(ctx, db, &c, request, now); err != nil {
 		return Granted{}, err
@@ -76,68 +73,69 @@ func Grant(ctx context.Context, db *store.DB, book *rulebook.Rulebook, c Consent
 	return grant(ctx, db, &c, request, now)
 }
 
-// request is what the consent asks for, under its key.
-func (c *Consent) request() (store.Request, error) {
-	text, err := json.Marshal(c)
-	if err != nil { // a time beyond the year 9999
-		return store.Request{}, fault.New(fault.Invalid, "the consent cannot be written down: %v", err)
-	}
-	return store.Request{Key: c.Key, Content: sha256.Sum256(text)}, nil
-}
-
-// home is the partition in which the consent is carried out.
-func (c *Consent) home(db *store.DB, r store.Request) int {
-	switch {
-	case c.Account != (store.AccountID{}):
-		return c.Account.Part
-	case c.Key != "":
-		return db.HomeOf(r)
-	}
-	return rand.IntN(db.Parts)
+// request is what the consent asks for, under its key. Its text has a version and is kept as it is, because a server
+// compares what an older one hashed; it tells apart whatever differs, and not what means the same. %+q writes letters
+// that newer Go versions learn to print as older ones do.
+func (c *Consent) request() store.Request {
+	text := fmt.Sprintf("tanpu consent 1\naccount %s\nprogramme %+q\npartner %+q\nscenarios %+q\npurposes %+q\nsince %d\nobjects %+q\n",
+		c.Account, c.Programme, c.Partner, c.Scenarios, c.Purposes, c.Since.UnixMicro(), c.Objects)
+	return store.Request{Key: c.Key, Content: sha256.Sum256([]byte(text))}
 }
 
 // resume finds what was done for the same request before: it puts the account that was settled into the
 // consent, and returns the link if there is one.
 func (c *Consent) resume(ctx context.Context, db *store.DB, r store.Request, now time.Time) (g Granted, err error) {
-	part := c.home(db, r)
-	if c.Key == "" || part >= db.Parts {
+	if c.Key == "" {
 		return g, nil
 	}
-	err = db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {
-		done, err := tx.Done(ctx, r)
-		if err == nil && done.Account != 0 {
-			c.Account = store.AccountID{Part: part, Number: done.Account}
-			g = Granted{done.Sub, c.Account}
+	var found bool
+	err = db.Update(ctx, db.HomeOf(r), now.UnixMicro(), func(tx *store.Tx) error {
+		var id store.AccountID
+		if id, found, err = tx.Settled(ctx, r); found {
+			c.Account = id
+		}
+		return err
+	})
+	if err != nil || !found {
+		return g, err
+	}
+	err = db.Update(ctx, c.Account.Part, now.UnixMicro(), func(tx *store.Tx) error {
+		var sub string
+		if sub, found, err = tx.Granted(ctx, r); found {
+			g = Granted{sub, c.Account}
 		}
 		return err
 	})
 	return g, err
 }
 
-// settle says for whose account the consent is, and opens one if it names none.
+// settle says for whose account the consent is, and opens one if it names none. What has a key is noted, in
+// the key's home, where an account that is opened lies then.
 func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (id store.AccountID, err error) {
-	id = c.Account
-	if c.Key == "" && id != (store.AccountID{}) {
-		return id, nil
+	home := db.HomeOf(r)
+	if c.Key == "" {
+		if c.Account != (store.AccountID{}) {
+			return c.Account, nil
+		}
+		home = rand.IntN(db.Parts)
 	}
-	id.Part = c.home(db, r)
-	err = db.Update(ctx, id.Part, now.UnixMicro(), func(tx *store.Tx) error {
+	err = db.Update(ctx, home, now.UnixMicro(), func(tx *store.Tx) error {
 		if c.Key != "" { // another server may have been faster
-			done, err := tx.Done(ctx, r)
-			if err != nil || done.Account != 0 {
-				id.Number = done.Account
+			before, found, err := tx.Settled(ctx, r)
+			if id = before; err != nil || found {
 				return err
 			}
 		}
-		if id.Number = c.Account.Number; id.Number == 0 {
-			if id.Number, err = tx.OpenAccounts(ctx, 1); err != nil {
+		if id = c.Account; id == (store.AccountID{}) {
+			number, err := tx.OpenAccounts(ctx, 1)
+			if id = (store.AccountID{Part: home, Number: number}); err != nil {
 				return err
 			}
 		}
 		if c.Key == "" {
 			return nil
 		}
-		return tx.Settled(ctx, r, id.Number)
+		return tx.NoteSettled(ctx, r, id)
 	})
 	return id, err
 }
@@ -146,8 +144,8 @@ func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now 
 func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now time.Time) (g Granted, err error) {
 	err = db.Update(ctx, c.Account.Part, now.UnixMicro(), func(tx *store.Tx) error {
 		if c.Key != "" {
-			done, err := tx.Done(ctx, r)
-			if g = (Granted{done.Sub, c.Account}); err != nil || done.Sub != "" {
+			sub, found, err := tx.Granted(ctx, r)
+			if g = (Granted{sub, c.Account}); err != nil || found {
 				return err
 			}
 		}
@@ -167,13 +165,25 @@ func grant(ctx context.Context, db *store.DB, c *Consent, r store.Request, now t
 		if c.Key == "" {
 			return nil
 		}
-		return tx.Granted(ctx, r, &links[0])
+		return tx.NoteGranted(ctx, r, &links[0])
 	})
 	return g, err
 }
 
-// free looks, before anything is opened or taken, whether the account is there and the objects are not
-// another's. Two consents at once can both pass; then TakeObject settles who gets what.
+// unhindered makes sure, before anything is opened or taken, that nothing stands in the way. What does may be the
+// work of the same request, sent twice at once: then there is an account by now to go on with, or even the link.
+func (c *Consent) unhindered(ctx context.Context, db *store.DB, r store.Request, now time.Time) (g Granted, err error) {
+	err = free(ctx, db, c)
+	if c.Key == "" || fault.KindOf(err) != fault.Conflict {
+		return g, err
+	}
+	if g, err = c.resume(ctx, db, r, now); err != nil || g.Sub != "" {
+		return g, err
+	}
+	return g, free(ctx, db, c)
+}
+
+// free looks whether the account is there and the objects are not another's. Two consents at once can both pass; then TakeObject settles who gets what.
 func free(ctx context.Context, db *store.DB, c *Consent) error {
 	if c.Account != (store.AccountID{}) {
 		if _, _, err := db.Account(ctx, c.Account); err != nil {

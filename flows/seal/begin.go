@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tanpu/tanpu/proof"
@@ -28,4 +29,27 @@ func Begin(ctx context.Context, db *store.DB, s *Signer, now time.Time) error {
 	}
 	first := record.Text(&record.Origin{Origin: s.Origin(), Database: db.ID, Parts: db.Parts, At: now.UnixMicro(), Key: s.keys[0]})
 	return db.BeginLog(ctx, s.Origin(), first, ledger.Hash(proof.EmptyRoot))
+}
+
+// PublicKeys are the vkeys that the log's entries name: that of its first, and those that came later.
+func PublicKeys(ctx context.Context, db *store.DB, l store.Log) ([]string, error) {
+	first, err := record.Parse([]byte(l.First))
+	origin, ok := first.(*record.Origin)
+	if err != nil || !ok {
+		return nil, fmt.Errorf("the log's first entry cannot be read: %w", err)
+	}
+	keys := []string{origin.Key}
+	texts, err := db.LogStream(ctx, l.Number, store.KeyStream)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range texts {
+		e, err := record.Parse(text)
+		key, ok := e.(*record.Key)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("a key's entry of the log cannot be read: %w", err)
+		}
+		keys = append(keys, key.Key)
+	}
+	return keys, nil
 }

@@ -22,6 +22,9 @@ import (
 // Every is how often the log is extended, unless said otherwise.
 const Every = time.Second
 
+// sumEvery is how often the sealer looks whether a day's sums can be opened.
+const sumEvery = 10 * time.Minute
+
 // atOnce bounds the entries of one transaction, and so the memory that it takes.
 const atOnce = 20000
 
@@ -54,6 +57,7 @@ type Sealer struct {
 	seen   map[string]int64     // by witness: the size at which it last cosigned
 	resume map[string]time.Time // by witness: when to ask it again after it failed
 	failed map[string]int       // by witness: how often in a row
+	summed time.Time            // when totals were opened last
 }
 
 // New makes a sealer once it has made sure that the database holds all that was ever signed. An older
@@ -162,6 +166,12 @@ func (s *Sealer) last() {
 // log is longer and its head unsigned; the next step signs that or a later one. Once signed, the head is in
 // the signer's file, and only then published; the next step publishes it if that was not done.
 func (s *Sealer) Step(ctx context.Context, now time.Time) (more bool, err error) {
+	if now.Sub(s.summed) >= sumEvery {
+		if _, err := OpenTotals(ctx, s.DB, now); err != nil { // they can wait; what was judged cannot
+			s.Log.Error("opening totals", "error", err.Error())
+		}
+		s.summed = now
+	}
 	n, err := s.extend(ctx, now.UnixMicro())
 	if err != nil {
 		return false, err

@@ -17,7 +17,7 @@ type Number = int64
 type Link struct {
 	Sub       string
 	Account   Number
-	Number    int      // among the account's links, from 1
+	Number    int      // names it among the account's links; above 0, in no order
 	Key       [32]byte // the account's, for the salts of its leaves
 	Programme string
 	Partner   string

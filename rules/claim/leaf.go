@@ -33,8 +33,9 @@ func appendBody(b []byte, c *Claim) []byte {
 	return append(b, '}')
 }
 
-// Leaf is the canonical text of a recorded claim and its outcome, without the salt.
-func Leaf(b []byte, r *Row) []byte {
+// Leaf is the canonical text of a recorded claim and its outcome, without the salt. What only the member may
+// see of it stands there as a hash, private; zero where there is nothing of the kind. See Private.
+func Leaf(b []byte, r *Row, private ledger.Hash) []byte {
 	c, v := r.Claim, &r.Verdict
 	b = append(b, `{"claim":`...)
 	b = append(appendSaid(b, c), r.Body...)
@@ -48,9 +49,34 @@ func Leaf(b []byte, r *Row) []byte {
 	b = appendInt(b, "reduction_mg", v.Milligrams)
 	b = appendInt(b, "points_thousandths", v.Points)
 	b = appendInt(b, "holder", holderCode(r.Holder))
-	b = appendOperands(b, &v.Operands)
-	b = appendField(b, "used", Used(r))
+	open := v.Operands
+	open.Other = ""
+	b = appendOperands(b, &open)
+	if private != (ledger.Hash{}) {
+		b = append(hex.AppendEncode(append(comma(b), `"private":"`...), private[:]), '"')
+	}
 	return append(b, `}}`...)
+}
+
+// Private is the canonical text of what only the member may see of a verdict: who else reported the act, and
+// what of the member's other acts it was judged by. "" where there is nothing.
+func Private(r *Row) string {
+	used, other := Used(r), r.Verdict.Operands.Other
+	if used == "" && other == "" {
+		return ""
+	}
+	b := append(make([]byte, 0, 128), '{')
+	b = appendField(b, "other", other)
+	b = appendField(b, "used", used)
+	return string(append(b, '}'))
+}
+
+// PrivateHash commits to Private, under a salt of its own: H(salt ‖ text). Zero where there is nothing.
+func PrivateHash(salt [sha256.Size]byte, private string) ledger.Hash {
+	if private == "" {
+		return ledger.Hash{}
+	}
+	return sha256.Sum256(append(salt[:], private...))
 }
 
 // holderCode tells whether nobody (0), the member (1) or the applicant (2) received the reduction,
@@ -110,15 +136,29 @@ func appendOperands(b []byte, o *reason.Operands) []byte {
 // Salt keeps a leaf from being guessed by trying all plausible claims: it needs the account's key,
 // and goes when the key is destroyed.
 func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
-	var message [12]byte
-	binary.BigEndian.PutUint64(message[:], uint64(batch))
-	binary.BigEndian.PutUint32(message[8:], uint32(ord))
-	return mac(&key, message[:])
+	m := place(batch, ord)
+	return mac(&key, m[:12])
 }
 
-// mac is HMAC-SHA-256 (RFC 2104) of at most 12 bytes, written out: it is made for every claim, so without garbage.
+// PrivateSalt does the same for what only the member may see, and cannot be told from Salt.
+func PrivateSalt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
+	m := place(batch, ord)
+	return mac(&key, m[:])
+}
+
+// place is batch and ordinal, and a 1 for what makes a second salt of them.
+func place(batch int64, ord int) (m [maxMessage]byte) {
+	binary.BigEndian.PutUint64(m[:], uint64(batch))
+	binary.BigEndian.PutUint32(m[8:], uint32(ord))
+	m[12] = 1
+	return m
+}
+
+const maxMessage = 13
+
+// mac is HMAC-SHA-256 (RFC 2104) of a short message, written out: it is made for every claim, so without garbage.
 func mac(key *[32]byte, message []byte) [sha256.Size]byte {
-	var inner [sha256.BlockSize + 12]byte
+	var inner [sha256.BlockSize + maxMessage]byte
 	var outer [sha256.BlockSize + sha256.Size]byte
 	for i := range sha256.BlockSize {
 		var k byte
@@ -135,9 +175,18 @@ func mac(key *[32]byte, message []byte) [sha256.Size]byte {
 
 // LeafHash is the Merkle leaf of a recorded claim: H(0 ‖ salt ‖ leaf).
 func LeafHash(r *Row) ledger.Hash {
-	salt := Salt(r.Key, r.Verdict.Ref.Batch, r.Verdict.Ref.Ord)
+	ref := r.Verdict.Ref
+	var private ledger.Hash
+	if text := Private(r); text != "" {
+		private = PrivateHash(PrivateSalt(r.Key, ref.Batch, ref.Ord), text)
+	}
+	return SaltedLeaf(Salt(r.Key, ref.Batch, ref.Ord), r, private)
+}
+
+// SaltedLeaf is LeafHash for whoever has the salt and not the key.
+func SaltedLeaf(salt [sha256.Size]byte, r *Row, private ledger.Hash) ledger.Hash {
 	b := append(make([]byte, 0, 1024), 0)
-	return sha256.Sum256(Leaf(append(b, salt[:]...), r))
+	return sha256.Sum256(Leaf(append(b, salt[:]...), r, private))
 }
 
 func comma(b []byte) []byte {

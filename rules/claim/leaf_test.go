@@ -12,6 +12,7 @@ import (
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/reason"
 )
 
@@ -42,11 +43,11 @@ func TestLeaf(t *testing.T) {
 	})
 	var got strings.Builder
 	for i := range b.Rows {
-		leaf := claim.Leaf(nil, &b.Rows[i])
-		if !json.Valid(leaf) {
-			t.Errorf("leaf %d is no JSON: %s", i, leaf)
+		leaf, private := claim.Leaf(nil, &b.Rows[i], privately(&b.Rows[i], i)), claim.Private(&b.Rows[i])
+		if !json.Valid(leaf) || private != "" && !json.Valid([]byte(private)) {
+			t.Errorf("leaf %d is no JSON: %s %s", i, leaf, private)
 		}
-		fmt.Fprintf(&got, "%s\n%x\n", leaf, b.Leaves[i])
+		fmt.Fprintf(&got, "%s\n%s\n%x\n", leaf, private, b.Leaves[i])
 	}
 	got.WriteString(b.Counts.String())
 	for _, p := range b.Outcome.Entry.Postings() {
@@ -79,10 +80,33 @@ func checkSalt(t *testing.T, b *claim.Batch) {
 		place := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, 1), uint32(i))
 		mac := hmac.New(sha256.New, b.Rows[i].Key[:])
 		mac.Write(place)
-		want := sha256.Sum256(append(mac.Sum([]byte{0}), claim.Leaf(nil, &b.Rows[i])...))
+		want := sha256.Sum256(append(mac.Sum([]byte{0}), claim.Leaf(nil, &b.Rows[i], privately(&b.Rows[i], i))...))
 		if b.Leaves[i] != want {
 			t.Errorf("leaf %d has the hash %x, want %x", i, b.Leaves[i], want)
 		}
+	}
+}
+
+// privately computes by the same words what only the member may see: H(HMAC(account key, batch ‖ ordinal ‖ 1) ‖ text).
+func privately(r *claim.Row, i int) (h ledger.Hash) {
+	if text := claim.Private(r); text != "" {
+		mac := hmac.New(sha256.New, r.Key[:])
+		mac.Write(append(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, 1), uint32(i)), 1))
+		h = sha256.Sum256(append(mac.Sum(nil), text...))
+	}
+	return h
+}
+
+// A leaf gives away neither who else reported an act nor what was known of the member's other acts.
+func TestLeafIsDiscreet(t *testing.T) {
+	c := claim.Claim{Partner: "p", ID: "i", Sub: "s"}
+	r := claim.Row{Claim: &c, Body: "{}", Verdict: claim.Verdict{Reason: reason.Overlap, Operands: reason.Operands{Other: "rival"}},
+		Used: []methodology.Use{{What: "usage 2026-08", Value: "77"}}}
+	if leaf := string(claim.Leaf(nil, &r, ledger.Hash{1})); strings.Contains(leaf, "rival") || strings.Contains(leaf, "77") {
+		t.Errorf("the leaf says %s", leaf)
+	}
+	if private := claim.Private(&r); !strings.Contains(private, "rival") || !strings.Contains(private, "77") {
+		t.Errorf("and in private it says %s", private)
 	}
 }
 
@@ -92,7 +116,7 @@ func TestLeafSaysEverything(t *testing.T) {
 		Quantities: []claim.Quantity{{Name: "q", Text: "1"}}}
 	leaf := func(c claim.Claim, v claim.Verdict, h ledger.Holder) string {
 		r := claim.Row{Claim: &c, Body: claim.Body(&c), Verdict: v, Holder: h}
-		return string(claim.Leaf(nil, &r))
+		return string(claim.Leaf(nil, &r, ledger.Hash{})) + claim.Private(&r)
 	}
 	seen := map[string]string{}
 	try := func(what string, c claim.Claim, v claim.Verdict, h ledger.Holder) {
@@ -123,6 +147,7 @@ func TestLeafSaysEverything(t *testing.T) {
 		"reason": func(v *claim.Verdict) { v.Reason = reason.Overlap }, "method": func(v *claim.Verdict) { v.Method = "M@1" },
 		"milligrams": func(v *claim.Verdict) { v.Milligrams = -1 }, "points": func(v *claim.Verdict) { v.Points = 1 },
 		"got": func(v *claim.Verdict) { v.Operands.Got = "x" }, "limit": func(v *claim.Verdict) { v.Operands.Limit = "x" },
+		"other": func(v *claim.Verdict) { v.Operands.Other = "x" },
 	} {
 		v := v
 		change(&v)

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/ledger"
 )
 
 // What a partner said stands in the leaf of the recorded claim, byte for byte.
@@ -20,7 +21,7 @@ func TestSaidIsInTheLeaf(t *testing.T) {
 		c := anyClaim(t)
 		r := claim.Row{Claim: &c, Body: claim.Body(&c)}
 		said := string(claim.Said(nil, &c))
-		if leaf := string(claim.Leaf(nil, &r)); !strings.HasPrefix(leaf, `{"claim":`+said+`,"verdict":{`) {
+		if leaf := string(claim.Leaf(nil, &r, ledger.Hash{})); !strings.HasPrefix(leaf, `{"claim":`+said+`,"verdict":{`) {
 			t.Errorf("the leaf\n%s\ndoes not begin with\n%s", leaf, said)
 		}
 		if !json.Valid([]byte(said)) {

@@ -20,5 +20,9 @@ func TestSalt(t *testing.T) {
 		if got := Salt(key, batch, ord); !hmac.Equal(got[:], mac.Sum(nil)) {
 			t.Errorf("Salt(%x, %d, %d) = %x, want %x", key, batch, ord, got, mac.Sum(nil))
 		}
+		mac.Write([]byte{1})
+		if got := PrivateSalt(key, batch, ord); !hmac.Equal(got[:], mac.Sum(nil)) {
+			t.Errorf("PrivateSalt(%x, %d, %d) = %x, want %x", key, batch, ord, got, mac.Sum(nil))
+		}
 	})
 }

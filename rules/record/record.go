@@ -93,12 +93,22 @@ type Totals struct {
 	Points    int64  `json:"points_thousandths"`
 }
 
-func (*Origin) kind() string   { return "origin" }
-func (*Key) kind() string      { return "key" }
-func (*Document) kind() string { return "document" }
-func (*Batch) kind() string    { return "batch" }
-func (*Links) kind() string    { return "links" }
-func (*Totals) kind() string   { return "totals" }
+// What an entry's type says.
+const (
+	OriginType   = "origin"
+	KeyType      = "key"
+	DocumentType = "document"
+	BatchType    = "batch"
+	LinksType    = "links"
+	TotalsType   = "totals"
+)
+
+func (*Origin) kind() string   { return OriginType }
+func (*Key) kind() string      { return KeyType }
+func (*Document) kind() string { return DocumentType }
+func (*Batch) kind() string    { return BatchType }
+func (*Links) kind() string    { return LinksType }
+func (*Totals) kind() string   { return TotalsType }
 
 // OfBatch is a batch's entry. Its text is the one that the batch's hash is over.
 func OfBatch(b *ledger.Batch) *Batch {
@@ -150,17 +160,17 @@ func Parse(text []byte) (Entry, error) {
 	}
 	var e Entry
 	switch head.Type {
-	case "origin":
+	case OriginType:
 		e = &Origin{}
-	case "key":
+	case KeyType:
 		e = &Key{}
-	case "document":
+	case DocumentType:
 		e = &Document{}
-	case "batch":
+	case BatchType:
 		e = &Batch{}
-	case "links":
+	case LinksType:
 		e = &Links{}
-	case "totals":
+	case TotalsType:
 		e = &Totals{}
 	default:
 		return nil, fmt.Errorf("an entry of an unknown type %.20q", head.Type)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,46 @@ func Postgres(t testing.TB) string {
 		onServer(t, server, func(ctx context.Context, c *pgx.Conn) error { return drop(ctx, c, name) })
 	})
 	return at.String()
+}
+
+// Backup copies a database that nobody has open. What it returns puts the copy in the database's place, once.
+func Backup(t testing.TB, at string) (restore func()) {
+	t.Helper()
+	if file, ok := strings.CutPrefix(at, "sqlite:"); ok {
+		copied, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			t.Helper()
+			if err := os.WriteFile(file, copied, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, name := os.Getenv(Server), strings.TrimPrefix(u.Path, "/")
+	copied := name + "_copy"
+	run := func(statements ...string) {
+		t.Helper()
+		onServer(t, server, func(ctx context.Context, c *pgx.Conn) error {
+			for _, s := range statements {
+				if _, err := c.Exec(ctx, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	run("CREATE DATABASE " + copied + " TEMPLATE " + name)
+	t.Cleanup(func() { run("DROP DATABASE IF EXISTS " + copied + " WITH (FORCE)") })
+	return func() {
+		t.Helper()
+		run("DROP DATABASE "+name, "ALTER DATABASE "+copied+" RENAME TO "+name)
+	}
 }
 
 // createDatabase prefers a collation that is not byte order, as production databases often have: whoever relies on

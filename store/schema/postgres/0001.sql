@@ -36,9 +36,11 @@ CREATE TABLE link (
   PRIMARY KEY (part, account, link)
 );
 
--- What was done for a request whose sender gave it a key: an account settled (step 1), a link granted (step 2).
+-- What was done for a request whose sender gave it a key. Step 1, in the key's home partition: an account settled.
+-- Step 2, in the account's: a link granted.
 CREATE TABLE request (
-  part INT NOT NULL, key BYTEA NOT NULL, step INT NOT NULL, content BYTEA NOT NULL, account BIGINT NOT NULL, link INT NOT NULL, at BIGINT NOT NULL,
+  part INT NOT NULL, key BYTEA NOT NULL, step INT NOT NULL, content BYTEA NOT NULL,
+  owner_part INT NOT NULL, owner BIGINT NOT NULL, link INT NOT NULL, at BIGINT NOT NULL,
   PRIMARY KEY (part, key, step)
 );
 

@@ -29,7 +29,14 @@ CREATE TABLE log_mark (
   PRIMARY KEY (stream, part)
 );
 
+-- Sums that were opened to everybody, as the log has them: what a programme's claims came to since those before.
+CREATE TABLE totals (
+  number BIGINT NOT NULL, programme TEXT COLLATE "C" NOT NULL, method TEXT COLLATE "C" NOT NULL, vintage TEXT COLLATE "C" NOT NULL, upto TEXT COLLATE "C" NOT NULL, -- a local day
+  claims BIGINT NOT NULL, mg BIGINT NOT NULL, points BIGINT NOT NULL, body BYTEA NOT NULL,
+  PRIMARY KEY (number)
+);
+
 ALTER TABLE consent ALTER leaves SET STORAGE EXTERNAL;
 ALTER TABLE log_tile ALTER hashes SET STORAGE EXTERNAL;
-GRANT SELECT, INSERT ON consent, log_entry TO {runtime};
+GRANT SELECT, INSERT ON consent, totals, log_entry TO {runtime};
 GRANT SELECT, INSERT, UPDATE ON log, log_tile, log_mark TO {runtime};

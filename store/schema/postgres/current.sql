@@ -231,7 +231,8 @@ CREATE TABLE request (
   key bytea NOT NULL,
   step integer NOT NULL,
   content bytea NOT NULL,
-  account bigint NOT NULL,
+  owner_part integer NOT NULL,
+  owner bigint NOT NULL,
   link integer NOT NULL,
   at bigint NOT NULL,
   PRIMARY KEY (part, key, step)
@@ -270,6 +271,19 @@ CREATE TABLE testimony_batch (
   PRIMARY KEY (part, batch, root, claims)
 );
 GRANT INSERT, SELECT ON testimony_batch TO {runtime};
+CREATE TABLE totals (
+  number bigint NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  vintage text COLLATE "C" NOT NULL,
+  upto text COLLATE "C" NOT NULL,
+  claims bigint NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (number)
+);
+GRANT INSERT, SELECT ON totals TO {runtime};
 CREATE TABLE usage (
   part integer NOT NULL,
   account bigint NOT NULL,

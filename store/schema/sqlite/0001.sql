@@ -36,9 +36,11 @@ CREATE TABLE link (
   PRIMARY KEY (part, account, link)
 ) STRICT, WITHOUT ROWID;
 
--- What was done for a request whose sender gave it a key: an account settled (step 1), a link granted (step 2).
+-- What was done for a request whose sender gave it a key. Step 1, in the key's home partition: an account settled.
+-- Step 2, in the account's: a link granted.
 CREATE TABLE request (
-  part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
+  part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL,
+  owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (part, key, step)
 ) STRICT, WITHOUT ROWID;
 

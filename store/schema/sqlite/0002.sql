@@ -29,7 +29,16 @@ CREATE TABLE log_mark (
   PRIMARY KEY (stream, part)
 ) STRICT, WITHOUT ROWID;
 
+-- Sums that were opened to everybody, as the log has them: what a programme's claims came to since those before.
+CREATE TABLE totals (
+  number INTEGER NOT NULL, programme TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, upto TEXT NOT NULL, -- a local day
+  claims INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TRIGGER consent_no_update BEFORE UPDATE ON consent BEGIN SELECT RAISE(ABORT, 'consent is append-only'); END;
 CREATE TRIGGER consent_no_delete BEFORE DELETE ON consent BEGIN SELECT RAISE(ABORT, 'consent is append-only'); END;
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
 CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
+CREATE TRIGGER totals_no_update BEFORE UPDATE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;
+CREATE TRIGGER totals_no_delete BEFORE DELETE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;

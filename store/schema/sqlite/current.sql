@@ -124,7 +124,8 @@ CREATE TRIGGER partner_key_ends_once BEFORE UPDATE OF revoked ON partner_key WHE
 CREATE TRIGGER partner_key_no_delete BEFORE DELETE ON partner_key BEGIN SELECT RAISE(ABORT, 'partner_key is append-only'); END;
 CREATE TRIGGER partner_key_no_update BEFORE UPDATE OF keyid, partner, public, label, created ON partner_key BEGIN SELECT RAISE(ABORT, 'partner_key is append-only'); END;
 CREATE TABLE request (
-  part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
+  part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL,
+  owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (part, key, step)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER request_no_delete BEFORE DELETE ON request BEGIN SELECT RAISE(ABORT, 'request is append-only'); END;
@@ -149,6 +150,13 @@ CREATE TABLE testimony_batch (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER testimony_batch_no_delete BEFORE DELETE ON testimony_batch BEGIN SELECT RAISE(ABORT, 'testimony_batch is append-only'); END;
 CREATE TRIGGER testimony_batch_no_update BEFORE UPDATE ON testimony_batch BEGIN SELECT RAISE(ABORT, 'testimony_batch is append-only'); END;
+CREATE TABLE totals (
+  number INTEGER NOT NULL, programme TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, upto TEXT NOT NULL, -- a local day
+  claims INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER totals_no_delete BEFORE DELETE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;
+CREATE TRIGGER totals_no_update BEFORE UPDATE ON totals BEGIN SELECT RAISE(ABORT, 'totals is append-only'); END;
 CREATE TABLE usage (
   part INTEGER NOT NULL, account INTEGER NOT NULL, method TEXT NOT NULL, period TEXT NOT NULL, used TEXT NOT NULL,
   PRIMARY KEY (part, account, method, period)

@@ -1,0 +1,269 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/tanpu/tanpu/flows/receipt"
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/store"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+// A stamp is a witness in this process: it cosigns whatever it is shown.
+type stamp struct{ *proof.Cosigner }
+
+func (s stamp) Cosign(_ context.Context, _ int64, _ []tlog.Hash, checkpoint []byte) ([]byte, error) {
+	text, _, _ := strings.Cut(string(checkpoint), "\n\n")
+	line, err := s.Cosigner.Cosign(text+"\n", 1787270400)
+	return []byte(line), err
+}
+
+// sealed has a world's log begun, sealed and cosigned, and returns the keys of log and witnesses.
+func sealed(t *testing.T, w *world) (log, witnesses []string) {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "log-key")
+	if _, err := seal.CreateKey(key, "example.org/log"); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := seal.LoadSigner(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := seal.Begin(t.Context(), w.db, signer, w.now); err != nil {
+		t.Fatal(err)
+	}
+	skey, vkey, err := proof.GenerateWitnessKey(bytes.NewReader(make([]byte, 64)), "regulator.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cosigner, err := proof.NewCosigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := seal.New(t.Context(), seal.Config{DB: w.db, Signer: signer, Witnesses: []seal.Witness{stamp{cosigner}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more := true; more; {
+		if more, err = s.Step(t.Context(), w.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return signer.Keys(), []string{vkey}
+}
+
+// samples are some recorded claims of each reason.
+func samples(t *testing.T, w *world, each int) map[reason.Code][]store.ClaimRow {
+	t.Helper()
+	found := map[reason.Code][]store.ClaimRow{}
+	for part := range w.db.Parts {
+		err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
+			return s.Claims(t.Context(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
+				if code := c.Verdict.Reason; len(found[code]) < each {
+					found[code] = append(found[code], *c)
+				}
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// Every recorded claim has a receipt, the refused ones too, that proves it without the database.
+func TestReceipts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := live(t, url, 12, 9)
+		keys, witnesses := sealed(t, w)
+		log, err := note.NewVerifier(keys[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		witness, err := proof.NewCosignatureVerifier(witnesses[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		trust := proof.Trust{Logs: []note.Verifier{log}, Witnesses: []note.Verifier{witness}}
+		found := samples(t, w, 25)
+		if len(found) < 10 {
+			t.Errorf("only these reasons: %v", found)
+		}
+		for code, rows := range found {
+			for _, row := range rows {
+				r, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, "", witnesses)
+				if err != nil {
+					t.Fatalf("%s %s: %v", code, row.Verdict.Ref, err)
+				}
+				report, err := proof.Verify(r.Encode(), trust)
+				if err != nil {
+					t.Fatalf("%s %s: %v\n%s", code, row.Verdict.Ref, err, r.Encode())
+				}
+				if len(report.Cosigned) != 1 || report.Receipt.Verdict.Reason != code || report.Receipt.Verdict.Reduction != row.Verdict.Milligrams {
+					t.Errorf("%s: the report is %+v", code, report)
+				}
+				discreet(t, w, row, witnesses, trust)
+			}
+		}
+	})
+}
+
+// discreet makes sure that a partner's receipt proves the verdict, and tells nothing of what others reported.
+func discreet(t *testing.T, w *world, row store.ClaimRow, witnesses []string, trust proof.Trust) {
+	t.Helper()
+	if _, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, "somebody", witnesses); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("another partner got the receipt: %v", err)
+	}
+	r, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, row.Partner, witnesses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := proof.Verify(r.Encode(), trust); err != nil {
+		t.Fatalf("the partner's receipt: %v\n%s", err, r.Encode())
+	}
+	if r.Private != nil && (r.Private.Salt != nil || r.Private.Other != "" || r.Private.Used != nil || r.Working != (proof.Working{})) {
+		t.Errorf("the partner's receipt tells %+v", r.Private)
+	}
+}
+
+// A receipt in which anything was changed fails, and says at which step. Nothing in it is decoration.
+func TestReceiptTampering(t *testing.T) {
+	w := live(t, storetest.SQLite(t), 12, 9)
+	_, witnesses := sealed(t, w)
+	steps := map[string]int{}
+	for code, rows := range samples(t, w, 1) {
+		for _, row := range rows {
+			for _, partner := range []string{"", row.Partner} {
+				if code != reason.OK && code != reason.Overlap && partner != "" {
+					continue
+				}
+				r, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, partner, witnesses)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var tree any
+				d := json.NewDecoder(bytes.NewReader(r.Encode()))
+				d.UseNumber()
+				if err := d.Decode(&tree); err != nil {
+					t.Fatal(err)
+				}
+				tamper(tree, nil, func(path []string) {
+					text := ordered(t, tree)
+					if bytes.Equal(text, r.Encode()) {
+						return // such as a number that was 0, and is left out: the same receipt
+					}
+					_, err := proof.Verify(text, proof.Trust{})
+					var failure *proof.Failure
+					if !errors.As(err, &failure) {
+						t.Errorf("%s: with another %s the receipt passes: %v", code, strings.Join(path, "."), err)
+						return
+					}
+					steps[failure.Step]++
+				})
+			}
+		}
+	}
+	for _, step := range []string{proof.StepForm, proof.StepClaim, proof.StepLog, proof.StepCheckpoint, proof.StepDocuments, proof.StepWorking} {
+		if steps[step] == 0 {
+			t.Errorf("nothing failed at the step %s; %v", step, steps)
+		}
+	}
+	t.Log(steps)
+}
+
+// ordered writes a tree as receipts are written, with their fields in their order, so that what fails is not that.
+func ordered(t *testing.T, tree any) []byte {
+	t.Helper()
+	text, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r proof.Receipt
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(&r) != nil {
+		return text
+	}
+	return r.Encode()
+}
+
+// tamper changes each value of a tree in turn, calls try, and puts it back.
+func tamper(node any, path []string, try func([]string)) {
+	switch n := node.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(n)) {
+			old := n[name]
+			at := append(slices.Clone(path), name)
+			for _, other := range changes(old) {
+				n[name] = other
+				try(at)
+			}
+			delete(n, name)
+			try(at)
+			n[name] = old
+			tamper(old, at, try)
+		}
+	case []any:
+		for i, old := range n {
+			at := append(slices.Clone(path), fmt.Sprint(i))
+			for _, other := range changes(old) {
+				n[i] = other
+				try(at)
+			}
+			n[i] = old
+			tamper(old, at, try)
+		}
+	}
+}
+
+// changes are values that could stand in the place of one.
+func changes(v any) []any {
+	switch v := v.(type) {
+	case string:
+		list := []any{v + "x", "", v + " "}
+		for i := range []rune(v) {
+			if i > 3 && i%29 != 0 || i > 300 && i%493 != 0 {
+				continue
+			}
+			runes := []rune(v)
+			if runes[i]++; string(runes) != v {
+				list = append(list, string(runes))
+			}
+		}
+		return list
+	case json.Number:
+		n, _ := v.Int64()
+		return []any{n + 1, n - 1, -n - 1, 0.5}
+	case bool:
+		return []any{!v}
+	case []any:
+		list := []any{nil, append(slices.Clone(v), "x")}
+		if len(v) > 0 {
+			list = append(list, v[1:], append(slices.Clone(v), v[0]))
+		}
+		if len(v) > 1 {
+			list = append(list, append(slices.Clone(v[1:]), v[0]))
+		}
+		return list
+	case map[string]any:
+		more := maps.Clone(v)
+		more["more"] = "x"
+		return []any{nil, more}
+	}
+	return []any{"x"}
+}

@@ -1,0 +1,284 @@
+// Package receipt writes receipts: it gathers from the database what package proof checks without one.
+package receipt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/methodology"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/store"
+)
+
+// Make writes the receipt of a recorded claim under the log's last published head. A partner gets that of a claim
+// that it reported, without what only the member may see; "" is the member, or an operator for the member. witnesses
+// are the vkeys of those that may have cosigned.
+//
+// The error is fault.NotFound while the claim's batch is not yet under a published head, and fault.Conflict once the
+// account was erased.
+func Make(ctx context.Context, db *store.DB, ref claim.Ref, partner string, witnesses []string) (*proof.Receipt, error) {
+	c, err := db.RecordedClaim(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case partner != "" && c.Partner != partner:
+		return nil, fault.New(fault.NotFound, "there is no claim %s", ref)
+	case len(c.Key) != 32:
+		return nil, fault.New(fault.Conflict, "the account was erased, and with it what a receipt is made from")
+	}
+	m := &maker{ctx: ctx, db: db, witnesses: witnesses}
+	if err := m.head(); err != nil {
+		return nil, err
+	}
+	r := &proof.Receipt{Form: proof.ReceiptForm, Documents: []proof.ReceiptDocument{}}
+	row, err := rowOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.gather(r, c, row); err != nil {
+		return nil, err
+	}
+	var key [32]byte
+	copy(key[:], c.Key)
+	r.OfRow(row)
+	r.Salt = record.Hash(claim.Salt(key, ref.Batch, ref.Ord))
+	private := claim.PrivateSalt(key, ref.Batch, ref.Ord)
+	if partner != "" {
+		r.Withhold(row, private)
+	} else {
+		r.Tell(row, private)
+	}
+	if !r.Withheld() {
+		if err := m.work(r, c, row); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// rowOf puts a recorded claim together as it was judged.
+func rowOf(c *store.Recorded) (*claim.Row, error) {
+	said := c.Claim
+	if !claim.ParseBody(&said, c.Body) {
+		return nil, fmt.Errorf("claim %s has a body that could not have been recorded", c.Verdict.Ref)
+	}
+	row := &claim.Row{Claim: &said, Body: c.Body, Account: c.Account, Link: c.Link, Programme: c.Programme, Group: c.Group, Vintage: c.Vintage,
+		Holder: c.Holder, Verdict: c.Verdict}
+	for line := range strings.Lines(c.Used) {
+		what, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		row.Used = append(row.Used, methodology.Use{What: what, Value: value})
+	}
+	return row, nil
+}
+
+// A maker proves things in one log under one head.
+type maker struct {
+	ctx       context.Context
+	db        *store.DB
+	witnesses []string
+	log       store.Log
+	keys      []string
+	tree      tlog.HashReader
+	texts     []rulebook.Document
+	documents []store.Document
+}
+
+// head takes the last published head of the log.
+func (m *maker) head() error {
+	l, found, err := m.db.Log(m.ctx)
+	if err != nil {
+		return err
+	}
+	if !found || l.Checkpoint == "" {
+		return fault.New(fault.NotFound, "nothing of the log was published yet; try again in a moment")
+	}
+	body, _, _ := strings.Cut(l.Checkpoint, "\n\n")
+	c, err := proof.ParseCheckpoint(body + "\n")
+	if err != nil {
+		return err
+	}
+	if m.keys, err = seal.PublicKeys(m.ctx, m.db, l); err != nil {
+		return err
+	}
+	l.Size, l.Root = c.Size, ledger.Hash(c.Root)
+	m.log, m.tree = l, seal.Reader(m.ctx, m.db, l)
+	return nil
+}
+
+// place finds an entry of the log and the path from it to the head.
+func (m *maker) place(stream string, part int, number int64) (place int64, path []record.Hash, err error) {
+	log, place, _, err := m.db.LogPlace(m.ctx, stream, part, number)
+	if err != nil {
+		return 0, nil, err
+	}
+	if log != m.log.Number || place >= m.log.Size {
+		return 0, nil, fault.New(fault.NotFound, "this is not yet under a published head of the log; try again in a moment")
+	}
+	proved, err := tlog.ProveRecord(m.log.Size, place, m.tree)
+	if err != nil {
+		return 0, nil, fmt.Errorf("proving entry %d of the log: %w", place, err)
+	}
+	path = make([]record.Hash, len(proved))
+	for i := range proved {
+		path[i] = record.Hash(proved[i])
+	}
+	return place, path, nil
+}
+
+// gather adds batch, log and documents.
+func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err error) {
+	r.Batch = proof.ReceiptBatch{Entry: *record.OfBatch(&c.Batch), Path: climb(c.Leaves, c.Verdict.Ref.Ord)}
+	record.Text(&r.Batch.Entry) // names its type
+	if r.Log.Place, r.Log.Path, err = m.place(store.BatchStream, c.Batch.Part, c.Batch.Number); err != nil {
+		return err
+	}
+	r.Log.Checkpoint = m.log.Checkpoint
+	if err := m.signers(r); err != nil {
+		return err
+	}
+	if m.documents, err = m.db.Documents(m.ctx, c.Batch.Rulebook); err != nil {
+		return err
+	}
+	for _, d := range needed(m.documents, row) {
+		entry := record.Document{Rulebook: d.Rulebook, Kind: d.Kind, Name: d.Name, At: d.At, SHA256: d.Hash}
+		record.Text(&entry)
+		place, path, err := m.place(store.DocumentStream, 0, d.Rulebook)
+		if err != nil {
+			return err
+		}
+		r.Documents = append(r.Documents, proof.ReceiptDocument{Entry: entry, Place: place, Path: path, Text: string(d.Body)})
+		m.texts = append(m.texts, rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body})
+		if d.Kind == "methodology" && d.Name == row.Verdict.Method {
+			row.Method = &methodology.Methodology{Hash: d.Hash}
+		}
+	}
+	return nil
+}
+
+// climb is the path from a leaf to the root over all of them (RFC 6962 §2.1.1), with the sides.
+func climb(leaves []ledger.Hash, i int) []proof.Step {
+	if len(leaves) <= 1 {
+		return []proof.Step{}
+	}
+	k := 1
+	for k*2 < len(leaves) {
+		k *= 2
+	}
+	if i < k {
+		right := record.Hash(ledger.Root(leaves[k:]))
+		return append(climb(leaves[:k], i), proof.Step{Right: &right})
+	}
+	left := record.Hash(ledger.Root(leaves[:k]))
+	return append(climb(leaves[k:], i-k), proof.Step{Left: &left})
+}
+
+// signers names those of the keys that signed the head. Lines of other keys cannot be checked by anybody who
+// has not got them, and are left out of the receipt.
+func (m *maker) signers(r *proof.Receipt) error {
+	var verifiers []note.Verifier
+	named := map[note.Verifier]string{}
+	for _, k := range m.keys {
+		v, err := note.NewVerifier(k)
+		if err != nil {
+			return err
+		}
+		verifiers, named[v] = append(verifiers, v), k
+	}
+	for _, k := range m.witnesses {
+		v, err := proof.NewCosignatureVerifier(k)
+		if err != nil {
+			return err
+		}
+		verifiers, named[v] = append(verifiers, v), k
+	}
+	signed, err := note.Open([]byte(m.log.Checkpoint), note.VerifierList(verifiers...))
+	if err != nil {
+		return fmt.Errorf("the published head is not signed by the log's keys: %w", err)
+	}
+	r.Log.Keys, r.Log.Witnesses = []string{}, []string{}
+	for _, s := range signed.Sigs {
+		i := slices.IndexFunc(verifiers, func(v note.Verifier) bool { return v.Name() == s.Name && v.KeyHash() == s.Hash })
+		if i < len(m.keys) {
+			r.Log.Keys = append(r.Log.Keys, named[verifiers[i]])
+		} else {
+			r.Log.Witnesses = append(r.Log.Witnesses, named[verifiers[i]])
+		}
+	}
+	if len(r.Log.Keys) == 0 {
+		return errors.New("the published head is not signed by the log's keys")
+	}
+	text, err := note.Sign(&note.Note{Text: signed.Text, Sigs: signed.Sigs})
+	r.Log.Checkpoint = string(text)
+	return err
+}
+
+// needed are the documents that judging the claim asks: the programme as it was in force, all versions of its
+// methodology, the groups, and the factors.
+func needed(documents []store.Document, row *claim.Row) []store.Document {
+	last := map[[2]string]int64{}
+	for _, d := range documents {
+		last[[2]string{d.Kind, d.Name}] = d.Rulebook
+	}
+	method := methodOf(documents, row)
+	version := func(d store.Document) bool {
+		return method != "" && d.Kind == "methodology" && strings.HasPrefix(d.Name, method+"@")
+	}
+	factors := slices.ContainsFunc(documents, func(d store.Document) bool { return version(d) && bytes.Contains(d.Body, []byte("factor(")) })
+	var list []store.Document
+	for _, d := range documents {
+		switch {
+		case last[[2]string{d.Kind, d.Name}] != d.Rulebook: // revised since
+		case d.Kind == "programme" && d.Name == row.Programme:
+			list = append(list, d)
+		case version(d), method != "" && d.Kind == "groups", factors && d.Kind == "factors":
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// methodOf is the id of the methodology that the programme names for the claim's scenario, or "".
+func methodOf(documents []store.Document, row *claim.Row) string {
+	if id, _, ok := strings.Cut(row.Verdict.Method, "@"); ok {
+		return id
+	}
+	for _, d := range slices.Backward(documents) {
+		if d.Kind == "programme" && d.Name == row.Programme {
+			if p, err := rulebook.ParseProgramme(d.Name, d.Body); err == nil {
+				return p.Scenarios[row.Claim.Scenario].Methodology
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+// work writes the working, as whoever checks the receipt will find it.
+func (m *maker) work(r *proof.Receipt, c *store.Recorded, row *claim.Row) error {
+	book, err := rulebook.Bind(c.Batch.Rulebook, m.texts)
+	if err != nil {
+		return err
+	}
+	again, given, err := claim.Rejudge(claim.Session{Book: book, At: c.Batch.At, Backfill: c.Batch.Backfill}, row)
+	if err == nil {
+		r.Working, err = proof.WorkingOf(again, given)
+	}
+	if err != nil {
+		return fmt.Errorf("explaining claim %s: %w", c.Verdict.Ref, err)
+	}
+	return nil
+}

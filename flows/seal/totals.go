@@ -1,0 +1,105 @@
+package seal
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/publish"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/store"
+)
+
+// Least is how many members must share a sum before it is opened to everybody.
+const Least = 10
+
+// settle is how long after midnight a day's sums are opened: longer than clocks of servers can differ.
+const settle = time.Hour
+
+// OpenTotals opens what each programme's accepted claims came to on its local days that are over: one entry of the log for
+// each methodology and year. Sums that fewer than Least members share are left for the next days, and then are in
+// the same entry as those.
+//
+// Each entry holds what is in none before it. So nothing depends on when this runs, nor on its running every day.
+func OpenTotals(ctx context.Context, db *store.DB, now time.Time) (opened int, err error) {
+	number, err := db.Rulebook(ctx)
+	if err != nil || number == 0 {
+		return 0, err
+	}
+	book, err := publish.Load(ctx, db, number)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(book.Programmes)) {
+		n, err := openProgramme(ctx, db, book.Programmes[id], now)
+		opened += n
+		if err != nil {
+			return opened, err
+		}
+	}
+	return opened, nil
+}
+
+func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, now time.Time) (opened int, err error) {
+	local := now.Add(-settle).In(p.Zone).AddDate(0, 0, -1)
+	upto := local.Format(time.DateOnly)
+	sums, err := db.Unopened(ctx, p.ID, upto)
+	if err != nil || len(sums) == 0 {
+		return 0, err
+	}
+	end := time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, p.Zone)
+	shared, err := shared(ctx, db, p, sums, end)
+	if err != nil {
+		return 0, err
+	}
+	last, err := db.LastTotals(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b store.Series) int {
+		return cmp.Or(cmp.Compare(a.Method, b.Method), cmp.Compare(a.Vintage, b.Vintage))
+	}) {
+		if !shared[k] {
+			continue
+		}
+		s := sums[k]
+		body := record.Text(&record.Totals{Number: last + 1, Programme: k.Programme, Method: k.Method, Vintage: k.Vintage,
+			From: s.From, To: s.Upto, Least: Least, Claims: s.Claims, Reduction: s.Milligrams, Points: s.Points})
+		done, err := db.OpenTotals(ctx, last+1, k, s, body)
+		if err != nil || !done {
+			return opened, err // another server is at it, and opens the rest
+		}
+		last, opened = last+1, opened+1
+	}
+	return opened, nil
+}
+
+// shared tells which sums enough members share, each over its own days.
+func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[store.Series]store.Sum, end time.Time) (map[store.Series]bool, error) {
+	byDay := map[string]map[store.Series]map[store.AccountID]bool{}
+	for k, s := range sums {
+		if byDay[s.From] == nil {
+			byDay[s.From] = map[store.Series]map[store.AccountID]bool{}
+		}
+		byDay[s.From][k] = map[store.AccountID]bool{}
+	}
+	shared := map[store.Series]bool{}
+	for day, members := range byDay {
+		begin, err := time.ParseInLocation(time.DateOnly, day, p.Zone)
+		if err != nil {
+			return nil, err
+		}
+		for part := range db.Parts {
+			if err := db.Members(ctx, part, begin.UnixMicro(), end.UnixMicro(), members, Least); err != nil {
+				return nil, err
+			}
+		}
+		for k := range members {
+			shared[k] = len(members[k]) >= Least
+		}
+	}
+	return shared, nil
+}

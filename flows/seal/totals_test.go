@@ -1,0 +1,80 @@
+package seal_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+// credit has one member's claim of so many kWh judged at an instant, 500 g each.
+func (w *world) credit(member int, at time.Time, kwh string) {
+	w.t.Helper()
+	w.next++
+	c := claim.Claim{Partner: "utility", ID: fmt.Sprint(w.next), Sub: w.subs[member], Scenario: "meter", Start: at.UnixMicro(), End: at.UnixMicro(),
+		Evidence: "system", Quantities: []claim.Quantity{{Name: "used", Text: kwh}}}
+	j := &intake.Judge{DB: w.db}
+	if v, err := j.Admit(w.t.Context(), w.db.Route(c.Sub), []claim.Claim{c}, at.UnixMicro()); err != nil || v[0].Milligrams == 0 {
+		w.t.Fatal(v, err)
+	}
+}
+
+func (w *world) totals(at time.Time) []record.Totals {
+	w.t.Helper()
+	if _, err := seal.OpenTotals(w.t.Context(), w.db, at); err != nil {
+		w.t.Fatal(err)
+	}
+	step(w.t, w.sealer())
+	_, entries := w.published()
+	var list []record.Totals
+	for _, e := range entries {
+		if e, ok := e.(*record.Totals); ok {
+			list = append(list, *e)
+		}
+	}
+	return list
+}
+
+// A day's sums are opened once it is over, once, and only where enough members share them; what fewer share comes
+// with the next days', and so does what a clock that was behind put into a day that was opened.
+func TestOpenTotals(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		day := func(n, hour int) time.Time {
+			return time.Date(2026, 9, n, hour, 0, 0, 0, time.FixedZone("CST", 8*3600))
+		}
+		for member := range seal.Least - 1 {
+			w.credit(member, day(1, 9), "1")
+			w.credit(member, day(1, 9), "1")
+		}
+		if got := w.totals(day(2, 12)); len(got) != 0 {
+			t.Errorf("nine members' sum was opened: %+v", got)
+		}
+		w.credit(seal.Least-1, day(2, 9), "2")
+		if got := w.totals(day(2, 23)); len(got) != 0 {
+			t.Errorf("a day's sum was opened before it was over: %+v", got)
+		}
+		want := record.Totals{Type: record.TotalsType, Number: 1, Programme: "city", Method: "METER@1", Vintage: "2026", From: "2026-09-01", To: "2026-09-02",
+			Least: seal.Least, Claims: 19, Reduction: 10_000_000}
+		for range 2 {
+			if got := w.totals(day(3, 2)); len(got) != 1 || got[0] != want {
+				t.Errorf("opened %+v, want %+v", got, want)
+			}
+		}
+		for member := range 12 {
+			w.credit(member, day(4, 9), "3")
+		}
+		w.damage("UPDATE day_total SET claims = claims + 1, mg = mg + 7 WHERE day = '2026-09-01' AND part = (SELECT min(part) FROM day_total)")
+		got := w.totals(day(9, 2))
+		next := want
+		next.Number, next.From, next.To, next.Claims, next.Reduction = 2, "2026-09-03", "2026-09-08", 13, 18_000_007
+		if len(got) != 2 || got[1] != next {
+			t.Errorf("opened %+v, want %+v", got, next)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
+)
+
+// A Recorded claim is one with the batch that it stands in.
+type Recorded struct {
+	ClaimRow
+	Batch  ledger.Batch
+	Leaves []ledger.Hash // of the batch, in order
+	Key    []byte        // the account's; nil where it is gone
+}
+
+// RecordedClaim reads one recorded claim, its batch, and the key of its account.
+func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, error) {
+	unknown := fault.New(fault.NotFound, "there is no claim %s", ref)
+	if ref.Part < 0 || ref.Part >= db.Parts || ref.Ord < 0 {
+		return nil, unknown
+	}
+	r := &Recorded{Batch: ledger.Batch{Part: ref.Part, Number: ref.Batch}}
+	var backfill int
+	var root, totals, prev, leaves, accounts []byte
+	err := db.read.QueryRowContext(ctx, "SELECT at, rulebook, backfill, root, totals, prev, leaves, accounts FROM batch WHERE part = $1 AND batch = $2", ref.Part, ref.Batch).
+		Scan(&r.Batch.At, &r.Batch.Rulebook, &backfill, &root, &totals, &prev, &leaves, &accounts)
+	if found, err := oneRow(err); err != nil {
+		return nil, fmt.Errorf("reading batch %d.%d: %w", ref.Part, ref.Batch, err)
+	} else if !found || ref.Ord >= len(accounts)/8 || len(leaves) != len(accounts)*4 {
+		return nil, unknown
+	}
+	r.Batch.Backfill = backfill != 0
+	copy(r.Batch.Root[:], root)
+	copy(r.Batch.Totals[:], totals)
+	copy(r.Batch.Prev[:], prev)
+	for ; len(leaves) > 0; leaves = leaves[32:] {
+		r.Leaves = append(r.Leaves, ledger.Hash(leaves[:32]))
+	}
+	account := int64(binary.BigEndian.Uint64(accounts[ref.Ord*8:]))
+	r.ClaimRow, err = db.scanClaim(db.read.QueryRowContext(ctx, "SELECT "+claimColumns+` FROM claim
+		WHERE part = $1 AND account = $2 AND batch = $3 AND ord = $4`, ref.Part, account, ref.Batch, ref.Ord).Scan)
+	if found, err := oneRow(err); err != nil {
+		return nil, fmt.Errorf("reading claim %s: %w", ref, err)
+	} else if !found {
+		return nil, unknown
+	}
+	err = db.read.QueryRowContext(ctx, "SELECT key FROM account_key WHERE part = $1 AND account = $2", ref.Part, account).Scan(&r.Key)
+	if _, err := oneRow(err); err != nil {
+		return nil, fmt.Errorf("reading an account's key: %w", err)
+	}
+	return r, nil
+}

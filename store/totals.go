@@ -1,0 +1,169 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/reason"
+)
+
+// A Series is one programme's reductions by one version of a methodology, of one year.
+type Series struct{ Programme, Method, Vintage string }
+
+// A Sum is what the accepted claims of a series came to.
+type Sum struct {
+	Claims, Milligrams, Points int64
+	From                       string // the first day of what is in it
+	Upto                       string // the last
+}
+
+// Unopened returns, by series of a programme, what was accepted up to a local day and is in none of the totals that
+// were opened so far. What was judged late, by a clock that was behind, is in it too.
+func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]Sum, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(claims), sum(mg), sum(points), min(day) FROM day_total
+		WHERE programme = $1 AND day <= $2 AND reason = $3 GROUP BY method, vintage`, programme, upto, string(reason.OK))
+	if err != nil {
+		return nil, fmt.Errorf("summing days: %w", err)
+	}
+	defer rows.Close()
+	sums := map[Series]Sum{}
+	for rows.Next() {
+		k, s := Series{Programme: programme}, Sum{Upto: upto}
+		if err := rows.Scan(&k.Method, &k.Vintage, &s.Claims, &s.Milligrams, &s.Points, &s.From); err != nil {
+			return nil, err
+		}
+		sums[k] = s
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return sums, db.withoutOpened(ctx, programme, sums)
+}
+
+// withoutOpened takes away what was opened before, and moves the first day to the one after.
+func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Series]Sum) error {
+	rows, err := db.read.QueryContext(ctx, "SELECT method, vintage, sum(claims), sum(mg), sum(points), max(upto) FROM totals WHERE programme = $1 GROUP BY method, vintage", programme)
+	if err != nil {
+		return fmt.Errorf("summing totals: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		k, opened := Series{Programme: programme}, Sum{}
+		if err := rows.Scan(&k.Method, &k.Vintage, &opened.Claims, &opened.Milligrams, &opened.Points, &opened.Upto); err != nil {
+			return err
+		}
+		s, ok := sums[k]
+		if !ok {
+			continue
+		}
+		s.Claims, s.Milligrams, s.Points = s.Claims-opened.Claims, s.Milligrams-opened.Milligrams, s.Points-opened.Points
+		if s.From = nextDay(opened.Upto); s.From > s.Upto || s == (Sum{From: s.From, Upto: s.Upto}) {
+			delete(sums, k)
+			continue
+		}
+		sums[k] = s
+	}
+	return rows.Err()
+}
+
+// Members counts the members with accepted claims in each of these series that were judged in one partition from one
+// instant to before another. It stops counting a series at enough.
+func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough int) error {
+	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, from, to)
+	if err != nil {
+		return fmt.Errorf("reading batches: %w", err)
+	}
+	defer rows.Close()
+	met := map[int64]bool{}
+	var first, last int64
+	for rows.Next() {
+		var accounts []byte
+		if err := rows.Scan(&last, &accounts); err != nil {
+			return err
+		}
+		if first == 0 {
+			first = last
+		}
+		for ; len(accounts) >= 8; accounts = accounts[8:] {
+			met[int64(binary.BigEndian.Uint64(accounts))] = true
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	rows.Close()
+	for account := range met {
+		if full(series, enough) {
+			return nil
+		}
+		if err := db.seriesOf(ctx, AccountID{part, account}, first, last, series); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func full(series map[Series]map[AccountID]bool, enough int) bool {
+	for _, members := range series {
+		if len(members) < enough {
+			return false
+		}
+	}
+	return true
+}
+
+// seriesOf notes an account in those series in which it has accepted claims in batches from first to last.
+func (db *DB) seriesOf(ctx context.Context, id AccountID, first, last int64, series map[Series]map[AccountID]bool) error {
+	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT programme, method, vintage FROM claim
+		WHERE part = $1 AND account = $2 AND batch >= $3 AND batch <= $4 AND reason = $5`, id.Part, id.Number, first, last, string(reason.OK))
+	if err != nil {
+		return fmt.Errorf("counting members: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k Series
+		if err := rows.Scan(&k.Programme, &k.Method, &k.Vintage); err != nil {
+			return err
+		}
+		if members, ok := series[k]; ok {
+			members[id] = true
+		}
+	}
+	return rows.Err()
+}
+
+// LastTotals is the number of the last totals that were opened, 0 when none were.
+func (db *DB) LastTotals(ctx context.Context) (n int64, err error) {
+	err = db.read.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM totals").Scan(&n)
+	return n, err
+}
+
+// OpenTotals records totals under the next number, for the log to take up. It reports false when somebody else took
+// the number first.
+func (db *DB) OpenTotals(ctx context.Context, number int64, k Series, s Sum, body []byte) (bool, error) {
+	conn, release, err := db.alone(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	result, err := conn.ExecContext(ctx, `INSERT INTO totals (number, programme, method, vintage, upto, claims, mg, points, body)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (number) DO NOTHING`,
+		number, k.Programme, k.Method, k.Vintage, s.Upto, s.Claims, s.Milligrams, s.Points, body)
+	if err != nil {
+		return false, fmt.Errorf("opening totals: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// nextDay is the day after one, 2026-08-22 after 2026-08-21.
+func nextDay(day string) string {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return day
+	}
+	return t.AddDate(0, 0, 1).Format(time.DateOnly)
+}
