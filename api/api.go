@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -26,6 +27,10 @@ type Config struct {
 	Intake  *intake.Server
 	Log     *slog.Logger
 	Metrics *Metrics
+
+	Sandbox bool          // take partners' API keys as well; otherwise partners must sign. Zero is for production
+	Hosts   []string      // what partners call this server, as they sign it; none: whatever a request says
+	Window  time.Duration // how far the time of a signature may be from ours; 0 is 5 minutes
 
 	Witnesses []string // public keys of those that cosign the log's heads, for receipts
 
@@ -37,7 +42,8 @@ type Config struct {
 // A Server answers requests.
 type Server struct {
 	Config
-	draining atomic.Bool
+	draining    atomic.Bool
+	testimonies testimony.Keeper
 }
 
 // New makes an HTTP server that is ready to serve a listener. Shutdown lets it answer what it took; from then on
@@ -52,11 +58,14 @@ func New(c Config) *http.Server {
 	if c.BodyTimeout == 0 {
 		c.BodyTimeout = 30 * time.Second
 	}
+	if c.Window == 0 {
+		c.Window = 5 * time.Minute
+	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
 	c.Metrics.load(c.Intake)
-	s := &Server{Config: c}
+	s := &Server{Config: c, testimonies: testimony.Keeper{DB: c.DB}}
 	h := &http.Server{
 		Handler:           s.observe(s.routes()),
 		ReadHeaderTimeout: min(10*time.Second, c.BodyTimeout),

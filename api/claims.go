@@ -7,23 +7,25 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
 )
 
 // takeClaims is POST /v1/claims. It does not go through huma, which would hold every event twice more.
 // Nothing of a request is taken before all of it was read; once it was, each claim gets its own answer.
 func (s *Server) takeClaims(w http.ResponseWriter, r *http.Request) {
-	claims, release, err := s.readClaims(w, r)
+	report, release, err := s.readReport(w, r)
 	defer release()
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	var verdicts []claim.Verdict
-	if len(claims) > 0 {
+	if len(report.claims) > 0 {
 		// Claims that were taken are judged though their sender left, and keep their share of the budget until then.
-		verdicts, err = s.Intake.Submit(context.WithoutCancel(r.Context()), claims)
+		verdicts, err = s.judge(context.WithoutCancel(r.Context()), report)
 		if r.Context().Err() != nil {
 			err = problem(statusGone, "the client has gone")
 		}
@@ -32,19 +34,42 @@ func (s *Server) takeClaims(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.Metrics.size.Observe(float64(len(claims)))
+	s.Metrics.size.Observe(float64(len(report.claims)))
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.BodyTimeout))
-	writeResults(w, r, claims, verdicts)
+	writeResults(w, r, report.claims, verdicts)
 }
 
 // statusGone is what logs and metrics have for a client that did not wait (nginx's 499).
 const statusGone = 499
 
-// readClaims reads the claims of a request and holds them against who sent it. What it took of the budget is
-// released in any case.
-func (s *Server) readClaims(w http.ResponseWriter, r *http.Request) (claims []claim.Claim, release func(), err error) {
+// A report is what a request says, and by whose word.
+type report struct {
+	from   sender
+	claims []claim.Claim
+	salt   [32]byte      // of the leaves
+	leaves []ledger.Hash // whose root was signed, if anything was
+}
+
+// judge has the claims judged and, where they were signed, keeps the signature. Before that nobody hears of the verdicts.
+func (s *Server) judge(ctx context.Context, r *report) ([]claim.Verdict, error) {
+	verdicts, err := s.Intake.Submit(ctx, r.claims)
+	if err != nil || r.from.signed == nil {
+		return verdicts, err
+	}
+	err = s.testimonies.Keep(ctx, &testimony.Request{Partner: r.from.Partner, Signed: r.from.signed, Salt: r.salt, Leaves: r.leaves, Verdicts: verdicts})
+	if err != nil {
+		p := problem(http.StatusServiceUnavailable, "the claims were judged, but your signature could not be kept: send them again, and you get their verdicts")
+		p.cause = err
+		return nil, p
+	}
+	return verdicts, nil
+}
+
+// readReport reads the claims of a request and holds them against who sent and what was signed. What it took of the
+// budget is released in any case.
+func (s *Server) readReport(w http.ResponseWriter, r *http.Request) (report *report, release func(), err error) {
 	release = func() {}
-	key, err := s.identify(r, Partner, Operator)
+	from, err := s.identify(r, Partner, Operator)
 	if err != nil {
 		return nil, release, err
 	}
@@ -57,21 +82,31 @@ func (s *Server) readClaims(w http.ResponseWriter, r *http.Request) (claims []cl
 	if err != nil {
 		return nil, release, err
 	}
-	claims, err = decodeClaims(b.Bytes(), f, s.MaxClaims)
+	claims, err := decodeClaims(b.Bytes(), f, s.MaxClaims)
 	if err != nil {
 		return nil, release, err
 	}
 	rec := recordOf(r.Context())
-	rec.claims, rec.partner = len(claims), key.Partner
-	if key.Role == Operator {
-		return claims, release, nil
+	rec.claims, rec.partner = len(claims), from.Partner
+	report, err = vouched(from, claims, r)
+	return report, release, err
+}
+
+// vouched holds claims against who sent them and what was signed.
+func vouched(from sender, claims []claim.Claim, r *http.Request) (*report, error) {
+	if from.Role == Operator {
+		return &report{from: from, claims: claims}, nil
 	}
 	for i := range claims {
-		if claims[i].Partner != key.Partner {
-			return nil, release, &EventError{Event: i, Pointer: "/source", Err: fault.New(fault.Forbidden, "your key is for the source %s", quote(key.Partner))}
+		if claims[i].Partner != from.Partner {
+			return nil, &EventError{Event: i, Pointer: "/source", Err: fault.New(fault.Forbidden, "your key is for the source %s", quote(from.Partner))}
 		}
 	}
-	return claims, release, nil
+	if from.signed == nil {
+		return &report{from: from, claims: claims}, nil
+	}
+	salt, leaves, err := signedClaims(r, claims)
+	return &report{from: from, claims: claims, salt: salt, leaves: leaves}, err
 }
 
 // An Event documents how a claim is sent; decodeClaims reads it.
@@ -108,8 +143,10 @@ func (s *Server) claimsOperation(schema func(any) *huma.Schema) *huma.Operation 
 		Description: "Send one event, an array of them or one a line, packed with gzip if you like. A request that cannot be read as a whole is " +
 			"refused as a whole, with the event and the place in it. Otherwise every claim gets its verdict, in order: a claim that is refused is " +
 			"no error of HTTP. A verdict of status retry says that this claim was not judged: send it again, with the same id. " +
-			"The sentences are in Chinese or English, by Accept-Language.",
-		Security: by(Partner, Operator),
+			"The sentences are in Chinese or English, by Accept-Language. Partners sign the request, and with it the Merkle root of what their claims say; " +
+			"only a sandbox takes their API keys instead.",
+		Security:   by(Partner, Operator),
+		Parameters: signedHeaders(),
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/cloudevents+json":       {Schema: event},
 			"application/cloudevents-batch+json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: event}},
@@ -117,7 +154,7 @@ func (s *Server) claimsOperation(schema func(any) *huma.Schema) *huma.Operation 
 		}},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "A verdict for each claim, in order", Content: map[string]*huma.MediaType{"application/json": {Schema: schema(Results{})}}},
-			"default": {Description: "Nothing was taken: 400 no CloudEvents, 422 no claims, 403 another's source, 408 too slow, 413 too large, 415 another media type, " +
+			"default": {Description: "Nothing was taken: 400 no CloudEvents, 401 not signed as it must be (see reason), 422 no claims, 403 another's source, 408 too slow, 413 too large, 415 another media type, " +
 				"429 try again after Retry-After, 503 none could be judged",
 				Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema(Problem{})}}},
 		},

@@ -21,9 +21,6 @@ import (
 	"github.com/tanpu/tanpu/rules/fault"
 )
 
-// ClaimType is the CloudEvents type of an event that carries a claim.
-const ClaimType = "tanpu.claim.v1"
-
 // A form is one of the ways in which CloudEvents 1.0 come as JSON.
 type form int
 
@@ -192,7 +189,7 @@ func (d *decoder) decode(c *claim.Claim) error {
 				return d.invalid("an event has data or data_base64, not both")
 			}
 			has |= hasData
-			if eventType == ClaimType {
+			if eventType == claim.EventType {
 				err = d.data(c)
 			} else if unread, err = d.dec.ReadValue(); err != nil {
 				err = d.syntax(err)
@@ -237,8 +234,8 @@ func (d *decoder) checkEnvelope(has int, eventType, notJSON string) error {
 		}
 	}
 	switch {
-	case eventType != ClaimType:
-		return d.at("/type", fault.Unfit, "an event of type %s is no claim: want %s", quote(eventType), ClaimType)
+	case eventType != claim.EventType:
+		return d.at("/type", fault.Unfit, "an event of type %s is no claim: want %s", quote(eventType), claim.EventType)
 	case has&hasSubject == 0:
 		return d.at("", fault.Unfit, "subject is missing: it names the member by the sub that the link gave you")
 	case has&hasBase64 != 0:
@@ -491,8 +488,8 @@ func (d *decoder) id() (string, error) {
 
 func (d *decoder) eventType() (string, error) {
 	b, err := d.attribute()
-	if string(b) == ClaimType {
-		return ClaimType, err
+	if string(b) == claim.EventType {
+		return claim.EventType, err
 	}
 	return string(b), err
 }
@@ -726,41 +723,6 @@ func shorten(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
-}
-
-// AppendEvent writes c as the event that decodeClaims reads, for those who send claims.
-func AppendEvent(dst []byte, c claim.Claim) []byte {
-	dst = append(dst, `{"specversion":"1.0","type":"`+ClaimType+`","source":`...)
-	dst = appendText(dst, c.Partner)
-	dst = append(dst, `,"id":`...)
-	dst = appendText(dst, c.ID)
-	dst = append(dst, `,"subject":`...)
-	dst = appendText(dst, c.Sub)
-	dst = append(dst, `,"data":{"scenario":`...)
-	dst = appendText(dst, c.Scenario)
-	dst = append(dst, `,"start":"`...)
-	dst = appendInstant(dst, c.Start)
-	dst = append(dst, `","end":"`...)
-	dst = appendInstant(dst, c.End)
-	dst = append(dst, `","quantities":{`...)
-	for i, q := range c.Quantities {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendText(dst, q.Name)
-		dst = append(dst, ':')
-		dst = appendText(dst, q.Text)
-	}
-	dst = append(dst, '}')
-	for _, m := range [...]struct{ name, value string }{
-		{"evidence", c.Evidence}, {"region", c.Region}, {"act", c.Act}, {"object", c.Object}, {"commitment", c.Commitment},
-	} {
-		if m.value != "" {
-			dst = append(dst, `,"`+m.name+`":`...)
-			dst = appendText(dst, m.value)
-		}
-	}
-	return append(dst, "}}"...)
 }
 
 // appendText writes s as a JSON string.

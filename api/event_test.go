@@ -208,7 +208,7 @@ func TestAppendEvent(t *testing.T) {
 	full.Start++
 	full.Quantities = []claim.Quantity{{Name: "a", Text: "1"}, {Name: "b", Text: "2100 m"}}
 	for _, c := range []claim.Claim{rideClaim, full} {
-		got, err := decodeClaims(AppendEvent(nil, c), single, 1)
+		got, err := decodeClaims(claim.AppendEvent(nil, &c), single, 1)
 		if err != nil || !reflect.DeepEqual(got[0], c) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, c)
 		}
@@ -230,7 +230,7 @@ func FuzzDecodeClaims(f *testing.F) {
 			return
 		}
 		for _, c := range claims {
-			again, err := decodeClaims(AppendEvent(nil, c), single, 1)
+			again, err := decodeClaims(claim.AppendEvent(nil, &c), single, 1)
 			if err != nil {
 				t.Fatalf("%+v: %v", c, err)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/flows/intake"
+	"github.com/tanpu/tanpu/rules/claim"
 )
 
 // The bound that is held here: whatever comes in, a server takes no more memory than its budget in bytes
@@ -122,7 +123,7 @@ func pack(text string) []byte {
 // A body of 100 MB, or of a million claims, is answered without being taken in, whether it says its length or not.
 func TestLargeBody(t *testing.T) {
 	w := newWorld(t, Config{}, small)
-	event := append(AppendEvent(nil, rideClaim), '\n')
+	event := append(claim.AppendEvent(nil, &rideClaim), '\n')
 	for _, size := range []int64{100 << 20, 1_000_000 * int64(len(event))} {
 		for _, announced := range []int64{size, -1} {
 			watch := watchHeap()
@@ -223,6 +224,10 @@ func TestMemory(t *testing.T) {
 	text := "[" + strings.Repeat(event+",", 19_999) + event + "]"
 	for name, parse := range map[string]func(){
 		"smallest events": func() { decodeClaims([]byte(text), batch, 20_000) },
+		"smallest events, signed": func() {
+			claims, _ := decodeClaims([]byte(text), batch, 20_000)
+			claim.SaidLeaves(claims, [32]byte{})
+		},
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()

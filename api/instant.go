@@ -1,10 +1,6 @@
 package api
 
-import (
-	"time"
-
-	"github.com/tanpu/tanpu/rules/claim"
-)
+import "github.com/tanpu/tanpu/rules/claim"
 
 // parseInstant reads a timestamp of RFC 3339, nothing looser: partners' clocks and libraries differ,
 // and a time that was guessed decides whether an act counts. exact is false where a fraction is
@@ -107,9 +103,5 @@ func daysSinceEpoch(year, month, day int) int64 {
 	return int64(n - 719468 - 146097)
 }
 
-// appendInstant writes what parseInstant reads.
-func appendInstant(dst []byte, at claim.Micros) []byte {
-	return time.UnixMicro(at).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999Z07:00")
-}
-
-func instantText(at claim.Micros) string { return string(appendInstant(nil, at)) }
+// instantText writes what parseInstant reads.
+func instantText(at claim.Micros) string { return string(claim.AppendInstant(nil, at)) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/signature"
 )
 
 // Version is of the API, not of the program: what is under /v1 only grows.
@@ -36,7 +37,10 @@ func openAPI(operations *[]*huma.Operation) huma.Config {
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, beginning with tp_. Partners report claims as their own source and end " +
-			"their own links; operators may do everything."},
+			"their own links, in a sandbox; operators may do everything."},
+		signatureScheme: {Type: "apiKey", In: "header", Name: signature.SignatureHeader, Description: "HTTP Message Signatures (RFC 9421) with Ed25519, " +
+			"with Signature-Input: over @method, @authority, @path, @query where there is one, and tanpu-claims-root where claims are reported. " +
+			"docs/partners.md has the recipe, and vectors to try it with."},
 	}
 	return c
 }
@@ -117,12 +121,18 @@ func refine(schemas map[string]*huma.Schema) {
 	for _, c := range reason.All {
 		codes = append(codes, c)
 	}
-	for _, s := range schemas {
+	for of, s := range schemas {
+		if of == "Problem" {
+			continue
+		}
 		for name, property := range s.Properties {
 			if name == "reason" || name == "first" {
 				property.Enum = codes
 			}
 		}
+	}
+	for _, why := range signature.Reasons {
+		schemas["Problem"].Properties["reason"].Enum = append(schemas["Problem"].Properties["reason"].Enum, why)
 	}
 	schemas["Event"].AdditionalProperties = true
 	schemas["Act"].Properties["quantities"].AdditionalProperties = &huma.Schema{

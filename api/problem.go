@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/signature"
 )
 
 // statuses is the one table from whose move it is to the HTTP status. An error without a kind is ours: 500.
@@ -33,6 +34,7 @@ type Problem struct {
 	Title     string   `json:"title" doc:"The status in words"`
 	Status    int      `json:"status" doc:"The HTTP status"`
 	Detail    string   `json:"detail,omitempty" doc:"What is wrong, for a person"`
+	Reason    string   `json:"reason,omitempty" doc:"For 401: why the signature does not stand, one of a closed list"`
 	Event     *int     `json:"event,omitempty" doc:"Which event of the request is meant, from 0"`
 	Pointer   string   `json:"pointer,omitempty" doc:"Where in that event (JSON Pointer, RFC 6901)"`
 	Errors    []Detail `json:"errors,omitempty" doc:"Each thing that is wrong with the parameters or the body"`
@@ -82,6 +84,10 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	p = problem(status, "%s", err)
+	var refusal *signature.Refusal
+	if errors.As(err, &refusal) {
+		p.Reason = string(refusal.Reason)
+	}
 	var e *EventError
 	if errors.As(err, &e) {
 		p.Detail, p.Event, p.Pointer = e.Err.Error(), &e.Event, e.Pointer

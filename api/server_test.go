@@ -33,10 +33,17 @@ type world struct {
 	sub                      string // a member linked to valleybike, with all purposes
 }
 
+// newWorld is a sandbox on SQLite.
 func newWorld(t testing.TB, limits Config, budget intake.Config) *world {
 	t.Helper()
+	limits.Sandbox = true
+	return newWorldOn(t, "sqlite:"+filepath.Join(t.TempDir(), "tanpu.db"), limits, budget)
+}
+
+func newWorldOn(t testing.TB, url string, limits Config, budget intake.Config) *world {
+	t.Helper()
 	ctx := context.Background()
-	db, err := store.Create(ctx, "sqlite:"+filepath.Join(t.TempDir(), "tanpu.db"), 4)
+	db, err := store.Create(ctx, url, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -124,8 +126,9 @@ SELECT text FROM (
 // Which tables may be changed, and which can only be added to. A new table must be put into one list.
 var (
 	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total", "log", "log_tile", "log_mark"}
-	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history", "consent", "log_entry", "totals"}
-	apart      = []string{"account_key", "migration"} // erased with the person; written by migrations only
+	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history", "consent", "log_entry",
+		"partner_key", "testimony", "testimony_batch", "totals"}
+	apart = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
 
 // TestAppendOnly tries, with the rights of a running server, to change or take away what is recorded.
@@ -151,6 +154,30 @@ func TestAppendOnly(t *testing.T) {
 			}
 			if after := rows(t, db, table); after != before {
 				t.Errorf("%s changed:\n%s\n%s", table, before, after)
+			}
+		}
+	})
+}
+
+// TestPartnerKeyEndsOnce: when a key was revoked is said once, and never taken back.
+func TestPartnerKeyEndsOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 1)
+		for i := range 2 {
+			if err := db.AddPartnerKey(ctx(), store.PartnerKey{Partner: "bikes", Public: append(make([]byte, 31), byte(i)), Created: noon}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys, err := db.PartnerKeys(ctx())
+		if err != nil || len(keys) != 2 {
+			t.Fatalf("%d keys, %v", len(keys), err)
+		}
+		if err := db.RevokePartnerKey(ctx(), keys[0].ID, noon); err != nil {
+			t.Fatal(err)
+		}
+		for _, attempt := range []string{"UPDATE partner_key SET revoked = 0", "UPDATE partner_key SET revoked = revoked + 1 WHERE revoked <> 0", "UPDATE partner_key SET revoked = -1 WHERE revoked = 0"} {
+			if err := db.Exec(ctx(), attempt); err == nil || !strings.Contains(err.Error(), "a key is revoked once") {
+				t.Errorf("%s: error %v, want the guard's", attempt, err)
 			}
 		}
 	})
@@ -254,4 +281,11 @@ func fill(t *testing.T, db *store.DB) {
 		t.Fatal(err)
 	}
 	admit(t, db, 0, noon, ride(bikes[0], "a", 0), ride(bikes[0], "b", 10), month(power[0], "c", 2025, 7, "100"))
+	if err := db.AddPartnerKey(ctx(), store.PartnerKey{Partner: "bikes", Public: make([]byte, 32), Created: noon}); err != nil {
+		t.Fatal(err)
+	}
+	signed := &store.Testimony{Partner: "bikes", Leaves: []ledger.Hash{{1}}, Signature: []byte{}, Places: []store.Said{{Ref: claim.Ref{Batch: 1}}}}
+	if err := db.AddTestimonies(ctx(), []*store.Testimony{signed}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 
 	"github.com/tanpu/tanpu/api"
 	"github.com/tanpu/tanpu/flows/link"
+	client "github.com/tanpu/tanpu/partner"
+	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -36,13 +39,15 @@ type benchmark struct {
 	seed     uint64
 	profile  string
 	unsealed bool // leave out the log
+	sign     bool // as a partner in production, instead of by API key
 	quick    bool // leave out the ceiling and the runs at half load and at rest
 	say      func(format string, args ...any)
 
 	subs    []string
 	key     string
-	keyFile string // of the log
-	base    string // the server's address
+	signing ed25519.PrivateKey // where requests are signed
+	keyFile string             // of the log
+	base    string             // the server's address
 }
 
 // A Bench is what was measured.
@@ -87,6 +92,7 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 	flags.Uint64Var(&b.seed, "seed", 1, "of what is reported")
 	flags.BoolVar(&b.quick, "quick", false, "measure full load only")
 	flags.BoolVar(&b.unsealed, "no-seal", false, "measure without the log, to see what sealing costs")
+	flags.BoolVar(&b.sign, "sign", false, "sign the requests, to see what that costs; the load generator signs on the same machine")
 	flags.StringVar(&b.profile, "cpuprofile", "", "write the server's CPU profile to this file")
 	asJSON := flags.Bool("json", false, "print the figures as JSON")
 	if err := parse(flags, args[1:], "db"); err != nil {
@@ -228,11 +234,25 @@ func (b *benchmark) prepare(ctx context.Context) (int64, error) {
 	if b.subs, err = link.Enrol(ctx, db, book, demoProgramme, demoPartner, b.accounts, since); err != nil {
 		return 0, err
 	}
-	b.key = api.NewKey()
-	if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(b.key), Role: api.Partner, Partner: demoPartner, Created: time.Now().UnixMicro()}); err != nil {
+	if err := b.makeKey(ctx, db); err != nil {
 		return 0, err
 	}
 	return db.Size(ctx)
+}
+
+// makeKey makes what the load generator shows of whom it is.
+func (b *benchmark) makeKey(ctx context.Context, db *store.DB) error {
+	now := time.Now().UnixMicro()
+	if b.sign {
+		public, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			return err
+		}
+		b.signing = private
+		return db.AddPartnerKey(ctx, store.PartnerKey{Partner: demoPartner, Public: public, Created: now})
+	}
+	b.key = api.NewKey()
+	return db.AddKey(ctx, store.Key{Hash: store.HashKey(b.key), Role: api.Partner, Partner: demoPartner, Created: now})
 }
 
 // tempKey names a file for a log's key in a folder of its own.
@@ -247,7 +267,7 @@ func (b *benchmark) serve(ctx context.Context) (stop func() (time.Duration, erro
 	if err != nil {
 		return nil, err
 	}
-	server := exec.CommandContext(ctx, self, "serve", "--db", b.url, "--listen", "127.0.0.1:0", "--log-key", b.keyFile, "--cpuprofile", b.profile)
+	server := exec.CommandContext(ctx, self, "serve", "--sandbox", "--db", b.url, "--listen", "127.0.0.1:0", "--log-key", b.keyFile, "--cpuprofile", b.profile)
 	if b.unsealed {
 		server.Args = append(server.Args, "--no-seal")
 	}
@@ -372,7 +392,11 @@ func (b *benchmark) post(ctx context.Context, g *rider, body []byte, verdicts co
 		if err != nil {
 			return err
 		}
-		request.Header.Set("Authorization", "Bearer "+b.key)
+		if b.sign {
+			client.SignClaims(request, b.signing, g.claims, client.NewSalt(), time.Now())
+		} else {
+			request.Header.Set("Authorization", "Bearer "+b.key)
+		}
 		request.Header.Set("Content-Type", "application/cloudevents-batch+json")
 		response, err := g.client.Do(request)
 		if err != nil {
@@ -420,8 +444,9 @@ type rider struct {
 	client *http.Client
 	id     uint64
 	now    time.Time
-	past   []ride // recent rides, whose request was answered
-	fresh  []ride // of the request being made
+	past   []ride        // recent rides, whose request was answered
+	fresh  []ride        // of the request being made
+	claims []claim.Claim // those of the request being made, where it is signed
 	body   []byte
 	answer bytes.Buffer
 }
@@ -446,6 +471,7 @@ func newRider(b *benchmark, n uint64) *rider {
 func (g *rider) request(n int) []byte {
 	g.past = append(g.past[max(0, len(g.past)-4096):], g.fresh...)
 	g.fresh = g.fresh[:0]
+	g.claims = g.claims[:0]
 	g.body = append(g.body[:0], '[')
 	for i := range n {
 		if i > 0 {
@@ -454,6 +480,9 @@ func (g *rider) request(n int) []byte {
 		r := g.next()
 		g.fresh = append(g.fresh, r)
 		g.body = r.append(g.body)
+		if g.sign {
+			g.claims = append(g.claims, r.claim())
+		}
 	}
 	g.body = append(g.body, ']')
 	return g.body
@@ -475,6 +504,15 @@ func (g *rider) next() ride {
 		id: g.id, sub: g.subs[g.rand.IntN(len(g.subs))],
 		start:  g.now.Add(-time.Duration(g.rand.IntN(24*24*3600)) * time.Second),
 		metres: metres, seconds: 300 + metres*36/100, // 10 km/h
+	}
+}
+
+// claim is what the ride's event says.
+func (r *ride) claim() claim.Claim {
+	return claim.Claim{
+		Partner: demoPartner, ID: "ride-" + strconv.FormatUint(r.id, 16), Sub: r.sub, Scenario: "shared-bike",
+		Start: r.start.UnixMicro(), End: r.start.Add(time.Duration(r.seconds) * time.Second).UnixMicro(),
+		Quantities: []claim.Quantity{{Name: "distance", Text: strconv.Itoa(r.metres) + " m"}}, Evidence: "system",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tanpu/tanpu/flows/audit"
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
@@ -51,7 +52,35 @@ func (o *ordeal) check() {
 		}
 	}
 	o.missing(rows)
+	o.testified(ctx, db)
 	o.audit(rows)
+}
+
+// testified looks for what was signed of what was acknowledged.
+func (o *ordeal) testified(ctx context.Context, db *store.DB) {
+	var refs []claim.Ref
+	for _, p := range o.partners {
+		for _, r := range p.all {
+			if p.signing != nil && r.answered && r.recorded() {
+				refs = append(refs, r.verdict.ref)
+			}
+		}
+	}
+	kept, err := db.Testified(ctx, refs)
+	if err != nil {
+		o.Fatal(err)
+	}
+	for _, ref := range refs {
+		if !kept[ref] {
+			o.Errorf("claim %v was signed and acknowledged, and the signature is lost", ref)
+		}
+	}
+	for _, c := range o.sample {
+		if _, found, err := testimony.Of(ctx, db, c); err != nil || found != kept[c.Verdict.Ref] && o.reported(c).by.signing != nil {
+			o.Errorf("of claim %v a signature is found: %t, %v", c.Verdict.Ref, found, err)
+		}
+	}
+	o.sample = nil
 }
 
 // audit runs “tanpu audit”.
@@ -79,7 +108,9 @@ func (o *ordeal) compareRows(ctx context.Context, s *store.Snapshot) (rows int, 
 		return 0, err
 	}
 	err = s.Claims(ctx, store.Range{From: 1, To: s.Accounts}, func(c *store.ClaimRow) {
-		rows++
+		if rows++; rows%100 == 0 {
+			o.sample = append(o.sample, new(*c))
+		}
 		r := o.reported(c)
 		switch {
 		case r == nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/api"
+	client "github.com/tanpu/tanpu/partner"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
@@ -101,6 +103,7 @@ type partner struct {
 	n        int
 	name     string
 	key      string
+	signing  ed25519.PrivateKey // nil where it shows the key instead, as in a sandbox
 	client   *http.Client
 	invent   *rand.Rand // decides what happened, so that it depends on nothing but the seed
 	luck     *rand.Rand // decides how it is sent
@@ -109,16 +112,21 @@ type partner struct {
 	pending  []*report  // not yet acknowledged, in order
 }
 
-func newPartner(o *ordeal, n int, keys map[string]string) *partner {
+// newPartner makes the n-th; one in four does not sign.
+func newPartner(o *ordeal, n int, keys map[string]string, signing map[string]ed25519.PrivateKey) *partner {
 	name := partnerNames[n%len(partnerNames)]
 	y, m, d := time.Now().In(local).Date()
-	return &partner{
+	p := &partner{
 		ordeal: o, n: n, name: name, key: keys[name],
 		client:   &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}},
 		invent:   rand.New(rand.NewPCG(o.seed, uint64(2*n+1))),
 		luck:     rand.New(rand.NewPCG(o.seed, uint64(2*n+2))),
 		midnight: time.Date(y, m, d-window, 0, 0, 0, 0, local),
 	}
+	if n%4 != 0 {
+		p.signing = signing[name]
+	}
+	return p
 }
 
 // local is the programme's time.
@@ -259,18 +267,19 @@ func (a *answer) unjudged() bool {
 }
 
 func (p *partner) post(ctx context.Context, l *life, sent []*report) (a answer) {
-	body := []byte{'['}
+	claims := make([]claim.Claim, len(sent))
 	for i, r := range sent {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = api.AppendEvent(body, r.claim())
+		claims[i] = r.claim()
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/v1/claims", bytes.NewReader(append(body, ']')))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+"/v1/claims", bytes.NewReader(client.Body(claims)))
 	if err != nil {
 		return answer{err: err}
 	}
-	request.Header.Set("Authorization", "Bearer "+p.key)
+	if p.signing != nil {
+		client.SignClaims(request, p.signing, claims, client.NewSalt(), time.Now())
+	} else {
+		request.Header.Set("Authorization", "Bearer "+p.key)
+	}
 	request.Header.Set("Content-Type", "application/cloudevents-batch+json")
 	response, err := p.client.Do(request)
 	if err != nil {

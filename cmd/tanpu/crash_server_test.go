@@ -53,7 +53,7 @@ func newServer(t *testing.T, binary, url, key string) *server {
 
 // start begins a life, and does not wait for it to answer.
 func (s *server) start() {
-	cmd := exec.Command(s.binary, "serve", "--db", s.url, "--listen", "127.0.0.1:0", "--log-key", s.key)
+	cmd := exec.Command(s.binary, "serve", "--sandbox", "--db", s.url, "--listen", "127.0.0.1:0", "--log-key", s.key)
 	out, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -77,6 +79,7 @@ type ordeal struct {
 	restless bool          // now and then they give up much sooner
 	unsteady bool          // a server may say that it could not judge
 	checks   int
+	sample   []*store.ClaimRow // some of those that the last check read
 	tally
 }
 
@@ -143,15 +146,20 @@ func (o *ordeal) enrol(n int) {
 		o.Fatal(err)
 	}
 	defer db.Close()
-	keys := map[string]string{}
-	for _, name := range partnerNames {
+	keys, signing := map[string]string{}, map[string]ed25519.PrivateKey{}
+	for i, name := range partnerNames {
+		signing[name] = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i)}, ed25519.SeedSize))
+		public := signing[name].Public().(ed25519.PublicKey)
+		if err := db.AddPartnerKey(ctx, store.PartnerKey{Partner: name, Public: public, Created: now.UnixMicro()}); err != nil {
+			o.Fatal(err)
+		}
 		keys[name] = api.NewKey()
 		if err := db.AddKey(ctx, store.Key{Hash: store.HashKey(keys[name]), Role: api.Partner, Partner: name, Created: now.UnixMicro()}); err != nil {
 			o.Fatal(err)
 		}
 	}
 	for i := range reporters {
-		o.partners = append(o.partners, newPartner(o, i, keys))
+		o.partners = append(o.partners, newPartner(o, i, keys, signing))
 	}
 	for part := range db.Parts {
 		err := db.Update(ctx, part, now.UnixMicro(), func(tx *store.Tx) error {

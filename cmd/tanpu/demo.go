@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tanpu/tanpu/api"
 	"github.com/tanpu/tanpu/flows/audit"
 	"github.com/tanpu/tanpu/flows/importing"
 	"github.com/tanpu/tanpu/flows/intake"
@@ -267,5 +268,5 @@ func (d *demo) serve(ctx context.Context, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, db, listener, sealer, nil, intake.Config{})
+	return serve(ctx, db, listener, sealer, intake.Config{}, api.Config{Sandbox: true})
 }

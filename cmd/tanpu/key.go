@@ -15,7 +15,7 @@ import (
 func runKey(args []string, stdout, stderr io.Writer) int {
 	flags := newFlags("key", "--db URL --partner ID | --operator [--label TEXT] [--end-others DURATION]", stderr)
 	url := flags.String("db", "", "the database")
-	partner := flags.String("partner", "", "the partner that the key is for")
+	partner := flags.String("partner", "", "the partner that the key is for; servers with --sandbox take it")
 	operator := flags.Bool("operator", false, "make a key for the operator")
 	label := flags.String("label", "", "what the key is for, for your own lists")
 	others := flags.Duration("end-others", 0, "let the older keys of the same holder end after so long, such as 24h")

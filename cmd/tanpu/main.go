@@ -17,11 +17,15 @@ to see it run
   demo     import real trips into a database of its own, audit it, and serve it
 to run it
   init     make or migrate a database and publish documents
-  key      make API keys for partners and operators
+  key      make API keys for operators, and for partners of a sandbox
+  partner-key
+           make, register and revoke the keys by which partners sign
   serve    answer requests
   import   bring a partner's file into a database
   audit    prove a database from its rows
   log      show where the transparency log stands
+for partners
+  report   sign claims, send them, and print the verdicts
 to hold it to its word
   verify   check a receipt, without network or server
   witness  sign the heads of transparency logs that others run, while they keep to one history
@@ -43,8 +47,11 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"key":    runKey,
 	"log":    runLog,
 	"method": runMethod,
+	"report": runReport,
 	"serve":  runServe,
 	"verify": runVerify,
+
+	"partner-key": runPartnerKey,
 
 	"version": runVersion,
 	"witness": runWitness,

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/tanpu/tanpu/api"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/rules/signature"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -25,10 +27,12 @@ const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
 func runServe(args []string, _, stderr io.Writer) int {
-	flags := newFlags("serve", "--db URL [--listen ADDR] [--log-key FILE | --no-seal] [--witness 'URL KEY']…", stderr)
+	flags := newFlags("serve", "--db URL [--listen ADDR] [--host NAME,… | --sandbox] [--log-key FILE | --no-seal] [--witness 'URL KEY']…", stderr)
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
+	hosts := flags.String("host", "", "what partners call this server, as they sign it: NAME[:PORT], several parted by commas; without it a signed request may name any")
+	sandbox := flags.Bool("sandbox", false, "take partners' API keys as well; without it partners must sign their requests")
 	key := logKeyFlag(flags)
 	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
 	var witnesses witnessList
@@ -65,7 +69,18 @@ func runServe(args []string, _, stderr io.Writer) int {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
-	return status(serve(ctx, db, listener, sealer, witnesses.keys(), intake.Config{Writers: *writers, Log: log}), stderr)
+	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts), Witnesses: witnesses.keys()}
+	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}, way), stderr)
+}
+
+// hostsOf reads the names of a server.
+func hostsOf(list string) (hosts []string) {
+	for _, h := range strings.Split(list, ",") {
+		if h = strings.TrimSpace(h); h != "" {
+			hosts = append(hosts, signature.Host(h))
+		}
+	}
+	return hosts
 }
 
 // newSealer makes sure that the database holds all that was ever signed, before anything is written to it.
@@ -78,7 +93,7 @@ func newSealer(ctx context.Context, db *store.DB, url, key string, witnesses wit
 }
 
 // serve answers on the listener until ctx ends, and then all that it took; what it answered is sealed.
-func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, witnesses []string, config intake.Config) error {
+func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, config intake.Config, way api.Config) error {
 	metrics := api.NewMetrics()
 	config.Observe = metrics.Written
 	if config.Log == nil {
@@ -97,7 +112,8 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		}()
 	}
 	in := intake.New(db, config)
-	server := api.New(api.Config{DB: db, Intake: in, Log: config.Log, Metrics: metrics, Witnesses: witnesses})
+	way.DB, way.Intake, way.Log, way.Metrics = db, in, config.Log, metrics
+	server := api.New(way)
 	err := answerUntil(ctx, server, listener, in.Close)
 	config.Log.Info("ended")
 	return err

@@ -37,14 +37,8 @@ func appendBody(b []byte, c *Claim) []byte {
 // see of it stands there as a hash, private; zero where there is nothing of the kind. See Private.
 func Leaf(b []byte, r *Row, private ledger.Hash) []byte {
 	c, v := r.Claim, &r.Verdict
-	b = append(b, `{"claim":{`...)
-	b = appendField(b, "partner", c.Partner)
-	b = appendField(b, "id", c.ID)
-	b = appendField(b, "sub", c.Sub)
-	b = appendField(b, "scenario", c.Scenario)
-	b = appendInt(b, "start", c.Start)
-	b = appendInt(b, "end", c.End)
-	b = append(append(comma(b), `"body":`...), r.Body...)
+	b = append(b, `{"claim":`...)
+	b = append(appendSaid(b, c), r.Body...)
 	b = append(b, `},"verdict":{`...)
 	b = appendField(b, "reason", string(v.Reason))
 	b = appendField(b, "programme", r.Programme)
@@ -141,17 +135,30 @@ func appendOperands(b []byte, o *reason.Operands) []byte {
 
 // Salt keeps a leaf from being guessed by trying all plausible claims: it needs the account's key,
 // and goes when the key is destroyed.
-func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte { return salt(key, batch, ord, 12) }
+func Salt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
+	m := place(batch, ord)
+	return mac(&key, m[:12])
+}
 
 // PrivateSalt does the same for what only the member may see, and cannot be told from Salt.
 func PrivateSalt(key [32]byte, batch int64, ord int) [sha256.Size]byte {
-	return salt(key, batch, ord, 13)
+	m := place(batch, ord)
+	return mac(&key, m[:])
 }
 
-// salt is HMAC-SHA-256 over batch, ordinal and, where n is 13 bytes, a 1.
-func salt(key [32]byte, batch int64, ord, n int) [sha256.Size]byte {
-	// HMAC-SHA-256 (RFC 2104), written out: once for every claim, so without garbage.
-	var inner [sha256.BlockSize + 13]byte
+// place is batch and ordinal, and a 1 for what makes a second salt of them.
+func place(batch int64, ord int) (m [maxMessage]byte) {
+	binary.BigEndian.PutUint64(m[:], uint64(batch))
+	binary.BigEndian.PutUint32(m[8:], uint32(ord))
+	m[12] = 1
+	return m
+}
+
+const maxMessage = 13
+
+// mac is HMAC-SHA-256 (RFC 2104) of a short message, written out: it is made for every claim, so without garbage.
+func mac(key *[32]byte, message []byte) [sha256.Size]byte {
+	var inner [sha256.BlockSize + maxMessage]byte
 	var outer [sha256.BlockSize + sha256.Size]byte
 	for i := range sha256.BlockSize {
 		var k byte
@@ -160,9 +167,7 @@ func salt(key [32]byte, batch int64, ord, n int) [sha256.Size]byte {
 		}
 		inner[i], outer[i] = k^0x36, k^0x5c
 	}
-	binary.BigEndian.PutUint64(inner[sha256.BlockSize:], uint64(batch))
-	binary.BigEndian.PutUint32(inner[sha256.BlockSize+8:], uint32(ord))
-	inner[sha256.BlockSize+12] = 1
+	n := copy(inner[sha256.BlockSize:], message)
 	sum := sha256.Sum256(inner[:sha256.BlockSize+n])
 	copy(outer[sha256.BlockSize:], sum[:])
 	return sha256.Sum256(outer[:])

@@ -78,6 +78,46 @@ func Root(leaves []Hash) Hash {
 	}
 }
 
+// Path leads from the i-th of the leaves to their root (RFC 6962 §2.1.1): the hashes beside the way up, the lowest first.
+func Path(leaves []Hash, i int) []Hash {
+	n := len(leaves)
+	if n <= 1 {
+		return nil
+	}
+	k := 1
+	for k*2 < n {
+		k *= 2
+	}
+	if i < k {
+		return append(Path(leaves[:k], i), Root(leaves[k:]))
+	}
+	return append(Path(leaves[k:], i-k), Root(leaves[:k]))
+}
+
+// RootOf is the root that a path leads to from the i-th of n leaves (RFC 9162 §2.1.3.2); false when no such path
+// leads there. All of it may come from a stranger.
+func RootOf(leaf Hash, i, n int, path []Hash) (Hash, bool) {
+	if i < 0 || i >= n {
+		return Hash{}, false
+	}
+	h, last := leaf, n-1 // i and last go up level by level
+	for _, beside := range path {
+		if last == 0 {
+			return Hash{}, false
+		}
+		if i&1 == 1 || i == last {
+			h = nodeHash(beside, h)
+			for i&1 == 0 && i != 0 { // a last leaf without a neighbour is lifted to where it has one
+				i, last = i>>1, last>>1
+			}
+		} else {
+			h = nodeHash(h, beside)
+		}
+		i, last = i>>1, last>>1
+	}
+	return h, last == 0
+}
+
 func nodeHash(left, right Hash) Hash {
 	var b [1 + 2*sha256.Size]byte
 	b[0] = 1

@@ -214,6 +214,18 @@ CREATE TABLE partition (
   PRIMARY KEY (part)
 );
 GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};
+CREATE TABLE partner_key (
+  keyid text COLLATE "C" NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  public bytea NOT NULL,
+  label text COLLATE "C" NOT NULL,
+  created bigint NOT NULL,
+  revoked bigint NOT NULL,
+  PRIMARY KEY (keyid)
+);
+CREATE TRIGGER partner_key_ends_once BEFORE UPDATE ON partner_key FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION partner_key_ends_once();
+GRANT INSERT, SELECT ON partner_key TO {runtime};
+GRANT UPDATE (revoked) ON partner_key TO {runtime};
 CREATE TABLE request (
   part integer NOT NULL,
   key bytea NOT NULL,
@@ -237,6 +249,28 @@ CREATE TABLE slot (
   PRIMARY KEY (part, account, grp, key)
 );
 GRANT INSERT, SELECT, UPDATE ON slot TO {runtime};
+CREATE TABLE testimony (
+  part integer NOT NULL,
+  root bytea NOT NULL,
+  partner text COLLATE "C" NOT NULL,
+  keyid text COLLATE "C" NOT NULL,
+  at bigint NOT NULL,
+  base text COLLATE "C" NOT NULL,
+  signature bytea NOT NULL,
+  salt bytea NOT NULL,
+  leaves bytea NOT NULL,
+  PRIMARY KEY (part, root)
+);
+GRANT INSERT, SELECT ON testimony TO {runtime};
+CREATE TABLE testimony_batch (
+  part integer NOT NULL,
+  batch bigint NOT NULL,
+  root bytea NOT NULL,
+  claims integer NOT NULL,
+  places bytea NOT NULL,
+  PRIMARY KEY (part, batch, root, claims)
+);
+GRANT INSERT, SELECT ON testimony_batch TO {runtime};
 CREATE TABLE totals (
   number bigint NOT NULL,
   programme text COLLATE "C" NOT NULL,

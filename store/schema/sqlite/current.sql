@@ -115,6 +115,14 @@ CREATE TABLE partition (
   part INTEGER PRIMARY KEY, next INTEGER NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL,
   accounts INTEGER NOT NULL, secret BLOB NOT NULL
 , consents INTEGER NOT NULL DEFAULT 1) STRICT;
+CREATE TABLE partner_key (
+  keyid TEXT NOT NULL, partner TEXT NOT NULL, public BLOB NOT NULL, label TEXT NOT NULL,
+  created INTEGER NOT NULL, revoked INTEGER NOT NULL DEFAULT 0, -- 0 while in force; set once
+  PRIMARY KEY (keyid)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER partner_key_ends_once BEFORE UPDATE OF revoked ON partner_key WHEN OLD.revoked <> 0 OR NEW.revoked <= 0 BEGIN SELECT RAISE(ABORT, 'a key is revoked once'); END;
+CREATE TRIGGER partner_key_no_delete BEFORE DELETE ON partner_key BEGIN SELECT RAISE(ABORT, 'partner_key is append-only'); END;
+CREATE TRIGGER partner_key_no_update BEFORE UPDATE OF keyid, partner, public, label, created ON partner_key BEGIN SELECT RAISE(ABORT, 'partner_key is append-only'); END;
 CREATE TABLE request (
   part INTEGER NOT NULL, key BLOB NOT NULL, step INTEGER NOT NULL, content BLOB NOT NULL,
   owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, link INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -127,6 +135,21 @@ CREATE TABLE slot (
   greatest INTEGER NOT NULL, included INTEGER NOT NULL, partner TEXT NOT NULL,
   PRIMARY KEY (part, account, grp, key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE testimony (
+  part INTEGER NOT NULL, root BLOB NOT NULL, partner TEXT NOT NULL, keyid TEXT NOT NULL, at INTEGER NOT NULL,
+  base TEXT NOT NULL, signature BLOB NOT NULL, salt BLOB NOT NULL,
+  leaves BLOB NOT NULL, -- of its claims in order: 32-byte hash
+  PRIMARY KEY (part, root)
+) STRICT;
+CREATE TRIGGER testimony_no_delete BEFORE DELETE ON testimony BEGIN SELECT RAISE(ABORT, 'testimony is append-only'); END;
+CREATE TRIGGER testimony_no_update BEFORE UPDATE ON testimony BEGIN SELECT RAISE(ABORT, 'testimony is append-only'); END;
+CREATE TABLE testimony_batch (
+  part INTEGER NOT NULL, batch INTEGER NOT NULL, root BLOB NOT NULL, claims INTEGER NOT NULL,
+  places BLOB NOT NULL, -- for each claim: 4-byte ordinal in the batch, 4-byte place in the request
+  PRIMARY KEY (part, batch, root, claims)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER testimony_batch_no_delete BEFORE DELETE ON testimony_batch BEGIN SELECT RAISE(ABORT, 'testimony_batch is append-only'); END;
+CREATE TRIGGER testimony_batch_no_update BEFORE UPDATE ON testimony_batch BEGIN SELECT RAISE(ABORT, 'testimony_batch is append-only'); END;
 CREATE TABLE totals (
   number INTEGER NOT NULL, programme TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, upto TEXT NOT NULL, -- a local day
   claims INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL, body BLOB NOT NULL,

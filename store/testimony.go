@@ -1,0 +1,268 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/ledger"
+)
+
+// A Testimony is what a partner signed in one request, and where its claims are recorded.
+type Testimony struct {
+	Root      ledger.Hash // over the leaves
+	Partner   string
+	KeyID     string
+	At        int64  // when it was written, µs UTC
+	Base      string // the text that was signed
+	Signature []byte
+	Salt      [32]byte      // of the request
+	Leaves    []ledger.Hash // claim.SaidLeaves
+	Places    []Said
+}
+
+// Said is where a claim of a request is recorded.
+type Said struct {
+	Ref   claim.Ref
+	Index int // its place in the request
+}
+
+// AddTestimonies writes testimonies, all of them or none. What is there already is left as it is: the same root is
+// the same claims, and of where they are recorded more may become known, never less.
+//
+// They belong to no partition's decisions, so no partition is held. A request's rows lie in several partitions.
+func (db *DB) AddTestimonies(ctx context.Context, list []*Testimony) error {
+	conn, release, err := db.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("keeping what was signed: %w", err)
+	}
+	defer tx.Rollback()
+	if err := db.addTestimonies(ctx, tx, list); err != nil {
+		return fmt.Errorf("keeping what was signed: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("keeping what was signed: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) addTestimonies(ctx context.Context, tx *sql.Tx, list []*Testimony) error {
+	var heads [][]any
+	var places []placesRow
+	for _, t := range list {
+		heads = append(heads, []any{db.home(string(t.Root[:])), t.Root[:], t.Partner, t.KeyID, t.At, t.Base, t.Signature, t.Salt[:], joined(t.Leaves)})
+		places = append(places, placesOf(t)...)
+	}
+	// In the order of their keys, or two servers could wait for each other.
+	slices.SortFunc(heads, func(a, b []any) int {
+		return cmp.Or(cmp.Compare(a[0].(int), b[0].(int)), bytes.Compare(a[1].([]byte), b[1].([]byte)))
+	})
+	slices.SortFunc(places, placesRow.compare)
+	if err := db.insert(ctx, tx, "INSERT INTO testimony (part, root, partner, keyid, at, base, signature, salt, leaves) VALUES ", heads); err != nil {
+		return err
+	}
+	rows := make([][]any, len(places))
+	for i, p := range places {
+		rows[i] = []any{p.part, p.batch, p.root, len(p.places) / placeSize, p.places}
+	}
+	return db.insert(ctx, tx, "INSERT INTO testimony_batch (part, batch, root, claims, places) VALUES ", rows)
+}
+
+// A placesRow says which claims of a request a batch holds.
+type placesRow struct {
+	part   int
+	batch  int64
+	root   []byte
+	places []byte
+}
+
+// placeSize is that of two numbers of four bytes: the claim's place in the batch and that in the request.
+const placeSize = 8
+
+func (p placesRow) compare(q placesRow) int {
+	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.batch, q.batch), bytes.Compare(p.root, q.root), cmp.Compare(len(p.places), len(q.places)))
+}
+
+func placesOf(t *Testimony) (rows []placesRow) {
+	at := map[claim.Ref]int{} // a batch's row
+	for _, p := range t.Places {
+		batch := claim.Ref{Part: p.Ref.Part, Batch: p.Ref.Batch}
+		i, ok := at[batch]
+		if !ok {
+			i = len(rows)
+			at[batch] = i
+			rows = append(rows, placesRow{part: batch.Part, batch: batch.Batch, root: t.Root[:]})
+		}
+		r := &rows[i]
+		r.places = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(r.places, uint32(p.Ref.Ord)), uint32(p.Index))
+	}
+	return rows
+}
+
+// insert writes rows, some in a statement.
+func (db *DB) insert(ctx context.Context, tx *sql.Tx, head string, rows [][]any) error {
+	for len(rows) > 0 {
+		n := chunkOf(min(len(rows), 16))
+		if _, err := tx.ExecContext(ctx, head+db.tuples(n, len(rows[0]))+" ON CONFLICT DO NOTHING", slices.Concat(rows[:n]...)...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// tuples writes n tuples of placeholders as the engine likes them best.
+func (db *DB) tuples(n, width int) string {
+	if db.engine == sqlite {
+		return values(n, width)
+	}
+	var b strings.Builder
+	for i := range n * width {
+		switch {
+		case i == 0:
+			b.WriteString("($")
+		case i%width == 0:
+			b.WriteString("),($")
+		default:
+			b.WriteString(",$")
+		}
+		b.WriteString(strconv.Itoa(i + 1))
+	}
+	return b.String() + ")"
+}
+
+func joined(hashes []ledger.Hash) []byte {
+	b := make([]byte, 0, len(hashes)*len(ledger.Hash{}))
+	for i := range hashes {
+		b = append(b, hashes[i][:]...)
+	}
+	return b
+}
+
+// Testified says which of these recorded claims a testimony is kept of.
+func (db *DB) Testified(ctx context.Context, refs []claim.Ref) (map[claim.Ref]bool, error) {
+	asked := map[claim.Ref][]int{} // a batch's ordinals
+	for _, r := range refs {
+		batch := claim.Ref{Part: r.Part, Batch: r.Batch}
+		asked[batch] = append(asked[batch], r.Ord)
+	}
+	batches := slices.Collect(maps.Keys(asked))
+	testified := map[claim.Ref]bool{}
+	for len(batches) > 0 {
+		n := chunkOf(min(len(batches), 16))
+		err := db.eachPlaces(ctx, batches[:n], func(r claim.Ref, places []byte) {
+			for _, ord := range asked[r] {
+				if _, ok := indexIn(places, ord); ok {
+					testified[claim.Ref{Part: r.Part, Batch: r.Batch, Ord: ord}] = true
+				}
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("looking for what was signed: %w", err)
+		}
+		batches = batches[n:]
+	}
+	return testified, nil
+}
+
+// eachPlaces runs f on what is known of some batches. The places hold until it returns.
+func (db *DB) eachPlaces(ctx context.Context, batches []claim.Ref, f func(batch claim.Ref, places []byte)) error {
+	var where strings.Builder
+	var args []any
+	for i, b := range batches {
+		if i > 0 {
+			where.WriteString(" OR ")
+		}
+		fmt.Fprintf(&where, "(part = $%d AND batch = $%d)", 2*i+1, 2*i+2)
+		args = append(args, b.Part, b.Batch)
+	}
+	rows, err := db.read.QueryContext(ctx, "SELECT part, batch, places FROM testimony_batch WHERE "+where.String(), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r claim.Ref
+		var places sql.RawBytes
+		if err := rows.Scan(&r.Part, &r.Batch, &places); err != nil {
+			return err
+		}
+		f(r, places)
+	}
+	return rows.Err()
+}
+
+// TestimonyOf finds what the partner of a recorded claim signed, the first if it did so more than once, and the
+// claim's place in that request. False where the claim came by an API key or an import.
+func (db *DB) TestimonyOf(ctx context.Context, ref claim.Ref) (t Testimony, index int, found bool, err error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT root, places FROM testimony_batch WHERE part = $1 AND batch = $2", ref.Part, ref.Batch)
+	if err != nil {
+		return t, 0, false, fmt.Errorf("looking for what was signed: %w", err)
+	}
+	defer rows.Close()
+	indexes := map[ledger.Hash]int{}
+	for rows.Next() {
+		var root, places []byte
+		if err := rows.Scan(&root, &places); err != nil {
+			return t, 0, false, err
+		}
+		if i, ok := indexIn(places, ref.Ord); ok && len(root) == len(t.Root) {
+			indexes[ledger.Hash(root)] = i
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return t, 0, false, err
+	}
+	for root, i := range indexes {
+		one, err := db.testimony(ctx, root)
+		if err != nil {
+			return t, 0, false, fmt.Errorf("reading what was signed: %w", err)
+		}
+		if !found || one.At < t.At || one.At == t.At && bytes.Compare(root[:], t.Root[:]) < 0 {
+			t, index, found = one, i, true
+		}
+	}
+	return t, index, found, nil
+}
+
+// indexIn finds a claim's place in the request by its place in the batch.
+func indexIn(places []byte, ord int) (int, bool) {
+	for ; len(places) >= placeSize; places = places[placeSize:] {
+		if int(binary.BigEndian.Uint32(places)) == ord {
+			return int(binary.BigEndian.Uint32(places[4:])), true
+		}
+	}
+	return 0, false
+}
+
+func (db *DB) testimony(ctx context.Context, root ledger.Hash) (Testimony, error) {
+	t := Testimony{Root: root}
+	var salt, leaves []byte
+	err := db.read.QueryRowContext(ctx, "SELECT partner, keyid, at, base, signature, salt, leaves FROM testimony WHERE part = $1 AND root = $2",
+		db.home(string(root[:])), root[:]).Scan(&t.Partner, &t.KeyID, &t.At, &t.Base, &t.Signature, &salt, &leaves)
+	if err != nil {
+		return t, err
+	}
+	copy(t.Salt[:], salt)
+	for h := range slices.Chunk(leaves, len(ledger.Hash{})) {
+		if len(h) < len(ledger.Hash{}) {
+			return t, fmt.Errorf("its leaves are not whole hashes")
+		}
+		t.Leaves = append(t.Leaves, ledger.Hash(h))
+	}
+	return t, nil
+}
