@@ -68,6 +68,9 @@ func auditProgress(stderr io.Writer) func(share float64, claims int64) {
 func tellAudit(w io.Writer, r *audit.Report) error {
 	fmt.Fprintf(w, "database %s (%s): %s claims in %s batches of %s accounts derived again in %.1f s, %s claims/s\n", r.Database, r.Engine,
 		thousands(r.Claims), thousands(r.Batches), thousands(r.Accounts), r.Seconds, thousands(int64(float64(r.Claims)/max(r.Seconds, 1e-9))))
+	if r.Entries > 0 {
+		fmt.Fprintf(w, "its transparency log: %s entries held against it\n", thousands(r.Entries))
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintln(w, f)
 	}
