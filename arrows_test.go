@@ -28,12 +28,13 @@ var mayImport = map[string][]string{
 	"library": {},
 	"proof":   {"proof", "rules"},
 	"witness": {"witness", "proof", "rules"},
+	"mirror":  {"mirror", "proof", "rules"},
 	"store":   {"store", "rules"},
 	"flows":   {"flows", "store", "proof", "rules", "library"},
 	"api":     {"api", "flows", "store", "proof", "rules", "library"},
 	"web":     {"web", "api", "flows", "store", "rules", "library", "proof"},
 	"edge":    {"edge", "rules", "proof"},
-	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "witness", "proof"},
+	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "witness", "mirror", "proof"},
 }
 
 // impure are the packages through which a rule could see or move more than its arguments.
@@ -96,6 +97,10 @@ func TestObjection(t *testing.T) {
 		{"flows", module + "witness", true},
 		{"api", module + "witness", true},
 		{"cmd", module + "witness", false},
+		{"mirror", "net/http", false},
+		{"mirror", module + "rules/record", false},
+		{"mirror", module + "store", true},
+		{"flows", module + "mirror", true},
 		{"store", "database/sql", false},
 		{"store", module + "rules/claim", false},
 		{"store", module + "flows/intake", true},
