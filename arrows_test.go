@@ -29,12 +29,13 @@ var mayImport = map[string][]string{
 	"proof":   {"proof", "rules"},
 	"witness": {"witness", "proof", "rules"},
 	"partner": {"partner", "rules"},
+	"mirror":  {"mirror", "proof", "rules"},
 	"store":   {"store", "rules"},
 	"flows":   {"flows", "store", "proof", "rules", "library"},
 	"api":     {"api", "flows", "store", "proof", "rules", "library"},
 	"web":     {"web", "api", "flows", "store", "rules", "library", "proof"},
 	"edge":    {"edge", "rules", "proof"},
-	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "witness", "partner", "proof"},
+	"cmd":     {"cmd", "edge", "web", "api", "flows", "store", "rules", "library", "witness", "partner", "mirror", "proof"},
 }
 
 // impure are the packages through which a rule could see or move more than its arguments.
@@ -102,6 +103,10 @@ func TestObjection(t *testing.T) {
 		{"partner", module + "api", true},
 		{"api", module + "partner", true},
 		{"cmd", module + "partner", false},
+		{"mirror", "net/http", false},
+		{"mirror", module + "rules/record", false},
+		{"mirror", module + "store", true},
+		{"flows", module + "mirror", true},
 		{"store", "database/sql", false},
 		{"store", module + "rules/claim", false},
 		{"store", module + "flows/intake", true},

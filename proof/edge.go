@@ -114,6 +114,9 @@ func (e *Edge) Root() tlog.Hash {
 	return below
 }
 
+// TileHash is the hash that stands for a full tile in the level above it.
+func TileHash(hashes []byte) tlog.Hash { return top(hashes, tlog.Hash{}, false) }
+
 // top is the Merkle tree hash over hashes, followed by one more if there is one.
 func top(hashes []byte, more tlog.Hash, has bool) tlog.Hash {
 	list := make([]tlog.Hash, 0, full+1)

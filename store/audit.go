@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type Snapshot struct {
 	At       int64  // instant of the last batch, µs UTC
 	Hash     []byte // of the last batch
 	Accounts int64  // how many were opened
+	Consents int64  // all consents below it are in the snapshot
 	Secret   []byte
 
 	db   *DB
@@ -47,16 +49,22 @@ func (db *DB) Snapshot(ctx context.Context, part int, f func(*Snapshot) error) e
 }
 
 func (s *Snapshot) begin(ctx context.Context) error {
-	begin := "BEGIN" // in WAL mode, what the first read sees
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return s.conn.QueryRowContext(ctx, "SELECT next, at, hash, accounts, consents, secret FROM partition WHERE part = $1", s.Part).
+		Scan(&s.Next, &s.At, &s.Hash, &s.Accounts, &s.Consents, &s.Secret)
+}
+
+// open begins the transaction; what it sees is what stood when it first reads.
+func (s *Snapshot) open(ctx context.Context) error {
+	begin := "BEGIN" // in WAL mode
 	if s.db.engine == postgres {
 		// A table that nobody has counted yet must not be read from end to end for a few accounts.
 		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 	}
-	if _, err := s.conn.ExecContext(ctx, begin); err != nil {
-		return err
-	}
-	return s.conn.QueryRowContext(ctx, "SELECT next, at, hash, accounts, secret FROM partition WHERE part = $1", s.Part).
-		Scan(&s.Next, &s.At, &s.Hash, &s.Accounts, &s.Secret)
+	_, err := s.conn.ExecContext(ctx, begin)
+	return err
 }
 
 func (s *Snapshot) end() error {
@@ -239,6 +247,49 @@ func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 		FROM batch WHERE part = $1 ORDER BY batch`, int64(s.Part))
 }
 
+// A ConsentRow is the links that were granted or ended in one transaction, as the log has them. A root that has
+// not the length of a hash reads as zero.
+type ConsentRow struct {
+	Number, At int64
+	Root       ledger.Hash
+	Leaves     []byte // 32 bytes each; good until the next row, as are Links
+	Links      []byte // in the same order, 13 bytes each; see Consented
+}
+
+// A Consented link is whose leaf it is, and whether it was granted or ended.
+type Consented struct {
+	Account claim.Number
+	Link    int
+	Ended   bool
+}
+
+// consentedSize is that of a link in a ConsentRow.
+const consentedSize = 8 + 4 + 1
+
+// Consented takes a row apart; false where its leaves and links do not go together.
+func (c *ConsentRow) Consented() ([]Consented, bool) {
+	n := len(c.Leaves) / len(ledger.Hash{})
+	if len(c.Leaves) != n*len(ledger.Hash{}) || len(c.Links) != n*consentedSize || n == 0 {
+		return nil, false
+	}
+	list := make([]Consented, n)
+	for i := range list {
+		b := c.Links[i*consentedSize : (i+1)*consentedSize]
+		if b[12] > 1 {
+			return nil, false
+		}
+		list[i] = Consented{int64(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:])), b[12] == 1}
+	}
+	return list, true
+}
+
+// EachConsent runs f on the partition's consents in order.
+func (s *Snapshot) EachConsent(ctx context.Context, f func(*ConsentRow)) error {
+	return s.each(ctx, func(r *raw) {
+		f(&ConsentRow{Number: r.integer(0), At: r.integer(1), Root: r.hash(2), Leaves: r.bytes(3), Links: r.bytes(4)})
+	}, "SELECT number, at, root, leaves, links FROM consent WHERE part = $1 ORDER BY number", int64(s.Part))
+}
+
 // A Range is accounts by number, both ends included.
 type Range struct{ From, To claim.Number }
 
@@ -253,14 +304,14 @@ func (s *Snapshot) Opened(ctx context.Context, in Range, f func(account claim.Nu
 		WHERE a.part = $1 AND a.account BETWEEN $2 AND $3`)
 }
 
-// Links runs f on the links of accounts in a range, those that have ended included. They have neither
-// keys nor objects.
-func (s *Snapshot) Links(ctx context.Context, in Range, f func(*claim.Link)) error {
+// Links runs f on the links of accounts in a range, those that have ended included, and when each was granted.
+// They have neither keys nor objects.
+func (s *Snapshot) Links(ctx context.Context, in Range, f func(l *claim.Link, granted int64)) error {
 	return s.within(ctx, in, func(r *raw) {
 		at := seat{r.integer(0), int(r.integer(1))}
 		f(&claim.Link{Sub: s.db.sub(s.Part, at), Account: at.account, Number: at.link, Programme: r.word(2), Partner: r.word(3),
-			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)})
-	}, `SELECT account, link, programme, partner, scenarios, purposes, since, revoked
+			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)}, r.integer(8))
+	}, `SELECT account, link, programme, partner, scenarios, purposes, since, revoked, granted
 		FROM link WHERE part = $1 AND account BETWEEN $2 AND $3`)
 }
 

@@ -54,7 +54,7 @@ type LogTile struct {
 
 const lastLog = "SELECT log, origin, first, size, root, at, signed, checkpoint FROM log WHERE log = (SELECT max(log) FROM log)"
 
-func scanLog(row *sql.Row) (l Log, err error) {
+func scanLog(row interface{ Scan(...any) error }) (l Log, err error) {
 	var root []byte
 	err = row.Scan(&l.Number, &l.Origin, &l.First, &l.Size, &root, &l.At, &l.Signed, &l.Checkpoint)
 	copy(l.Root[:], root)

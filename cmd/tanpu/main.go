@@ -22,11 +22,12 @@ to run it
            make, register and revoke the keys by which partners sign
   serve    answer requests
   import   bring a partner's file into a database
-  audit    prove a database from its rows
+  audit    prove a database from its rows, and its transparency log
   log      show where the transparency log stands
 for partners
   report   sign claims, send them, and print the verdicts
 to hold it to its word
+  audit    with --log: check a transparency log from what it publishes, and keep a copy
   verify   check a receipt, without network or server
   witness  sign the heads of transparency logs that others run, while they keep to one history
 to know it

@@ -1,15 +1,18 @@
 // Package audit proves a database from its rows. It judges every recorded claim again, by the rulebook
 // and at the instant of its batch, follows each partition's chain of batches, and makes balances, usage,
-// slots, history and totals anew: what it makes must be what is there.
+// slots, history and totals anew: what it makes must be what is there. It makes the tree of the database's
+// transparency log anew, too, and what that says of batches, consents and documents must be what is recorded.
 //
 // It reads each partition as it stood at one moment, beside a server that goes on writing, and takes
-// nothing from memory or caches. In memory it holds, for each partition in hand, 40 bytes a claim and
-// some 150 bytes a batch, the accounts of one range, and the claims of one account; ids are compared
-// across accounts through sorted runs in the folder for temporary files, at 16 bytes a claim.
+// nothing from memory or caches. In memory it holds, for each partition in hand, 40 bytes a claim,
+// some 150 bytes a batch and as many a link, the accounts of one range, and the claims of one account, and
+// of all partitions what the log says, 32 bytes a batch; ids are compared across accounts through sorted
+// runs in the folder for temporary files, at 16 bytes a claim.
 package audit
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -31,6 +34,7 @@ type Report struct {
 	Claims   int64          `json:"claims"`
 	Batches  int64          `json:"batches"`
 	Accounts int64          `json:"accounts"`
+	Entries  int64          `json:"entries"` // of its transparency log
 	Keyless  int64          `json:"keyless"` // claims whose leaf cannot be computed again, because the account's key is gone
 	Seconds  float64        `json:"seconds"`
 	Found    map[Kind]int64 `json:"found"` // how many findings of each kind
@@ -52,9 +56,15 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 		o.Shown = 20
 	}
 	a := &audit{db: db, findings: findings{shown: o.Shown}, books: books{db: db}, gauge: gauge{tell: o.Progress}}
-	if err := a.books.check(ctx, &a.findings); err != nil {
+	if err := a.readLogs(ctx); err != nil {
 		return nil, err
 	}
+	documents, err := db.Documents(ctx, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	a.checkDocuments(documents)
+	a.books.check(documents, &a.findings)
 	ids, err := a.partitions(ctx, o.Workers)
 	if err != nil {
 		return nil, err
@@ -65,19 +75,21 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.Found, r.Findings = a.findings.sorted()
-	r.Notes = notes(r)
+	r.Notes = a.notes()
 	r.Seconds = time.Since(began).Seconds()
 	return r, nil
 }
 
 type audit struct {
-	db       *store.DB
-	books    books
-	findings findings
-	gauge    gauge
+	db        *store.DB
+	books     books
+	findings  findings
+	gauge     gauge
+	testimony testimony // not changed any more once partitions are read
 
-	mu     sync.Mutex
-	report Report // its counts are guarded by mu until all partitions are read
+	mu       sync.Mutex
+	report   Report   // its counts are guarded by mu until all partitions are read
+	unsealed unsealed // guarded by mu, too
 }
 
 // partitions has workers audit all partitions, and returns the ids that each of them met.
@@ -124,6 +136,9 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 		if err := p.readBatches(ctx); err != nil {
 			return err
 		}
+		if err := p.readConsents(ctx); err != nil {
+			return err
+		}
 		if err := p.readAccounts(ctx); err != nil {
 			return err
 		}
@@ -136,13 +151,24 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 		a.report.Claims += p.claims
 		a.report.Accounts += p.accounts
 		a.report.Keyless += p.keyless
+		a.unsealed.batches += p.unsealed.batches
+		a.unsealed.consents += p.unsealed.consents
 		return nil
 	})
 }
 
-// notes tell what a reader should know and what is no fault.
-func notes(r *Report) []string {
-	list := []string{}
+// note adds what a reader should know and what is no fault.
+func (a *audit) note(text string) { a.report.Notes = append(a.report.Notes, text) }
+
+// notes are those, and what all partitions together tell.
+func (a *audit) notes() []string {
+	r := &a.report
+	list := append([]string{}, r.Notes...)
+	if !a.testimony.begun {
+		list = append(list, "the database has no transparency log: whoever has all rights to it could have changed it, with all that follows, and nobody would know")
+	} else if text := a.unsealed.note(); text != "" {
+		list = append(list, text+" were committed and are not in the log yet")
+	}
 	if r.Keyless > 0 {
 		list = append(list, sprintf("the leaves of %d claims cannot be computed again: the keys of their accounts are gone", r.Keyless))
 	}

@@ -169,14 +169,16 @@ type wreck struct {
 	owner *sql.DB   // with all rights
 	bytes string    // how bytes are written
 	kind  string    // what a column of bytes is
+	words map[string]string
 }
 
-var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "balance", "usage", "slot", "history", "day_total"}
+var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "balance", "usage", "slot", "history", "day_total",
+	"consent", "log", "log_entry", "log_tile", "log_mark"}
 
 func newWreck(t *testing.T, url string) *wreck {
 	t.Helper()
 	driver, name := "pgx", url+"&session_replication_role=replica" // no triggers
-	w := &wreck{bytes: "'\\x%x'::bytea", kind: "bytea"}
+	w := &wreck{bytes: "'\\x%x'::bytea", kind: "bytea", words: map[string]string{}}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		driver, name = "sqlite", "file:"+path+"?_pragma=synchronous(OFF)"
 		w.bytes, w.kind = "x'%x'", "blob"
@@ -187,6 +189,11 @@ func newWreck(t *testing.T, url string) *wreck {
 	}
 	t.Cleanup(func() { w.owner.Close() })
 	w.owner.SetMaxOpenConns(1)
+	w.words["{bytes}"] = w.kind
+	w.mean("{zeros}", make([]byte, 32))
+	w.mean("{eight}", make([]byte, 8))
+	w.mean("{bike}", dearBike(t))
+	w.mean("{bikehash}", hashOf(dearBike(t)))
 	if driver == "sqlite" {
 		w.dropTriggers(t)
 	}
@@ -200,12 +207,11 @@ func newWreck(t *testing.T, url string) *wreck {
 	return w
 }
 
-// do carries out one statement and says how many rows it changed. Words in braces are bytes.
+// do carries out one statement and says how many rows it changed. Words in braces stand for something else.
 func (w *wreck) do(t *testing.T, statement string) int64 {
 	t.Helper()
-	statement = strings.ReplaceAll(statement, "{bytes}", w.kind)
-	for word, b := range map[string][]byte{"{zeros}": make([]byte, 32), "{eight}": make([]byte, 8), "{bike}": dearBike(t), "{bikehash}": hashOf(dearBike(t))} {
-		statement = strings.ReplaceAll(statement, word, fmt.Sprintf(w.bytes, b))
+	for word, text := range w.words {
+		statement = strings.ReplaceAll(statement, word, text)
 	}
 	result, err := w.owner.Exec(statement)
 	if err != nil {
@@ -214,6 +220,9 @@ func (w *wreck) do(t *testing.T, statement string) int64 {
 	n, _ := result.RowsAffected()
 	return n
 }
+
+// mean lets a word stand for bytes.
+func (w *wreck) mean(word string, b []byte) { w.words[word] = fmt.Sprintf(w.bytes, b) }
 
 // mend puts back the tables that statements have damaged.
 func (w *wreck) mend(t *testing.T, statements []string) {

@@ -31,6 +31,8 @@ const (
 	DayTotals Kind = "day-total"
 	Totals    Kind = "totals"  // a batch's totals are not those that it committed to
 	Accounts  Kind = "account" // rows of an account that was never opened
+	Log       Kind = "log"     // the log is not whole, or says otherwise than the database
+	Consents  Kind = "consent" // a link is not what its leaf in the log says
 )
 
 // A Finding is one thing that is not as it must be. It is for the operator: it names accounts.

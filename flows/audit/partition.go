@@ -29,6 +29,11 @@ type partition struct {
 	seen    []bool  // whose claim was met
 	tallied tallied
 
+	heard                  *heard
+	nextBatch, nextConsent int64 // up to there the log has been held against what is recorded
+	consents               []consented
+	unsealed               unsealed
+
 	sums     map[ledger.Asset]int64 // of all balances; wrapping, which keeps zero apart from everything else that is near it
 	counters map[ledger.Key]int64   // what the entries leave on the counter-accounts
 
@@ -46,25 +51,23 @@ type batch struct {
 }
 
 func newPartition(a *audit, s *store.Snapshot, ids *sorter) *partition {
-	return &partition{Snapshot: s, audit: a, ids: ids, sums: map[ledger.Asset]int64{}, counters: map[ledger.Key]int64{}}
+	return &partition{Snapshot: s, audit: a, ids: ids, heard: &a.testimony.parts[s.Part], sums: map[ledger.Asset]int64{}, counters: map[ledger.Key]int64{}}
 }
 
 // readBatches follows the chain of batches up to the partition's own hash.
 func (p *partition) readBatches(ctx context.Context) error {
 	var last ledger.Batch
+	var hash ledger.Hash // of the last
 	var failed error
 	err := p.Snapshot.Batches(ctx, func(b *store.BatchRow) {
 		if failed == nil {
-			failed = p.readBatch(ctx, b, &last)
+			failed = p.readBatch(ctx, b, &last, &hash)
 		}
 	})
 	if err != nil || failed != nil {
 		return orFirst(failed, err)
 	}
-	var hash ledger.Hash
-	if last.Number > 0 {
-		hash = last.Hash()
-	}
+	p.unheard(&p.heard.batches, math.MaxInt64-1, func(n int64) { p.foundBatch(Log, n, "it is in the log, and not recorded") })
 	if last.Number != p.Next-1 {
 		p.found(Numbering, "its next batch is %d, and the last that is recorded %d", p.Next, last.Number)
 	}
@@ -86,7 +89,7 @@ func orFirst(first, second error) error {
 }
 
 // readBatch holds one batch against the one before, and keeps what its claims are held against.
-func (p *partition) readBatch(ctx context.Context, b *store.BatchRow, last *ledger.Batch) error {
+func (p *partition) readBatch(ctx context.Context, b *store.BatchRow, last *ledger.Batch, prev *ledger.Hash) error {
 	if b.Number != last.Number+1 {
 		p.foundBatch(Numbering, b.Number, "it follows batch %d", last.Number)
 	}
@@ -96,17 +99,15 @@ func (p *partition) readBatch(ctx context.Context, b *store.BatchRow, last *ledg
 	if b.Rulebook < last.Rulebook {
 		p.foundBatch(Documents, b.Number, "it was judged by rulebook %d, and the batch before it by %d", b.Rulebook, last.Rulebook)
 	}
-	var prev ledger.Hash
-	if last.Number > 0 {
-		prev = last.Hash()
-	}
-	if b.Prev != prev {
+	if b.Prev != *prev {
 		p.foundBatch(Chain, b.Number, "the hash that it gives for the batch before it is another")
 	}
-	if b.Hash != b.Batch.Hash() {
+	hash := b.Batch.Hash()
+	if b.Hash != hash {
 		p.foundBatch(Chain, b.Number, "its hash is not that of its record")
 	}
-	*last = b.Batch
+	p.heardBatch(b.Number, hash)
+	*last, *prev = b.Batch, hash
 	return p.readLeaves(ctx, b)
 }
 
@@ -202,6 +203,7 @@ func (p *partition) readAccounts(ctx context.Context) error {
 // close holds what all accounts add up to against what is recorded.
 func (p *partition) close(ctx context.Context) error {
 	p.closePlaces()
+	p.closeConsents()
 	if err := p.closeBalances(ctx); err != nil {
 		return err
 	}

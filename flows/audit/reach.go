@@ -71,11 +71,12 @@ func (r *reach) readPeople(ctx context.Context) error {
 }
 
 func (r *reach) readLinks(ctx context.Context) error {
-	return r.Snapshot.Links(ctx, r.in, func(l *claim.Link) {
+	return r.Snapshot.Links(ctx, r.in, func(l *claim.Link, granted int64) {
 		r.rows++
 		who := r.people[l.Account]
 		if who == nil {
 			r.foundAccount(Accounts, l.Account, "it has a link, and was never opened")
+			r.checkLink(l, granted, false)
 			return
 		}
 		if who.links == nil {
@@ -83,6 +84,7 @@ func (r *reach) readLinks(ctx context.Context) error {
 		}
 		l.Key = who.key
 		who.links[l.Sub] = l
+		r.checkLink(l, granted, who.keyed)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,14 +37,7 @@ func (s stamp) Cosign(_ context.Context, _ int64, _ []tlog.Hash, checkpoint []by
 // sealed has a world's log begun, sealed and cosigned, and returns the keys of log and witnesses.
 func sealed(t *testing.T, w *world) (log, witnesses []string) {
 	t.Helper()
-	key := filepath.Join(t.TempDir(), "log-key")
-	if _, err := seal.CreateKey(key, "example.org/log"); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := seal.LoadSigner(key, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer, _ := newSigner(t, "example.org/log")
 	if err := seal.Begin(t.Context(), w.db, signer, w.now); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +49,32 @@ func sealed(t *testing.T, w *world) (log, witnesses []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := seal.New(t.Context(), seal.Config{DB: w.db, Signer: signer, Witnesses: []seal.Witness{stamp{cosigner}}})
+	seals(t, w, signer, stamp{cosigner})
+	return signer.Keys(), []string{vkey}
+}
+
+// newSigner makes a log's key, and returns it as it signs and in secret.
+func newSigner(t *testing.T, origin string) (*seal.Signer, string) {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "log-key")
+	if _, err := seal.CreateKey(key, origin); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := seal.LoadSigner(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer, strings.TrimSpace(string(secret))
+}
+
+// seals takes all that a world has committed into its log.
+func seals(t *testing.T, w *world, signer *seal.Signer, witnesses ...seal.Witness) {
+	t.Helper()
+	s, err := seal.New(t.Context(), seal.Config{DB: w.db, Signer: signer, Witnesses: witnesses})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +83,6 @@ func sealed(t *testing.T, w *world) (log, witnesses []string) {
 			t.Fatal(err)
 		}
 	}
-	return signer.Keys(), []string{vkey}
 }
 
 // samples are some recorded claims of each reason.

@@ -155,6 +155,9 @@ func Parse(text []byte) (Entry, error) {
 	var head struct {
 		Type string `json:"type"`
 	}
+	if b, ok := scanBatch(text); ok {
+		return b, nil
+	}
 	if len(text) > MaxSize || json.Unmarshal(text, &head) != nil {
 		return nil, errForm
 	}
