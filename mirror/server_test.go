@@ -91,7 +91,7 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := intake.New(db, intake.Config{})
-		defer in.Close()
+		defer in.Close(t.Context())
 		server := httptest.NewServer(api.New(api.Config{DB: db, Intake: in, Log: slog.New(slog.DiscardHandler)}).Handler)
 		defer server.Close()
 		named, blind := t.TempDir(), t.TempDir()
