@@ -234,7 +234,7 @@ var logDamages = []struct {
 	{"a consent's leaf", []string{"UPDATE consent SET leaves = {zeros} WHERE part = 0 AND number = 1"}, "is not the one that was granted by consent 0.1", []audit.Kind{audit.Consents}, true},
 	{"a consent's leaf and root", []string{"UPDATE consent SET leaves = {zeros}, root = {zeros} WHERE part = 0 AND number = 1"}, "the log has it otherwise", []audit.Kind{audit.Log, audit.Consents}, true},
 	{"a consent's leaves cut off", []string{"UPDATE consent SET leaves = substr(leaves, 2) WHERE part = 0 AND number = 1"}, "which do not go together", []audit.Kind{audit.Consents}, true},
-	{"a consent of another account", []string{"UPDATE consent SET links = CAST({eight} || substr(links, 9) AS {bytes}) WHERE part = 0 AND number = 1"}, "link 1 of account a0-0 was granted by it, and is not recorded so", []audit.Kind{audit.Consents}, true},
+	{"a consent of another account", []string{"UPDATE consent SET links = CAST({eight} || substr(links, 9) AS {bytes}) WHERE part = 0 AND number = 1"}, "of account a0-0 was granted by it, and is not recorded so", []audit.Kind{audit.Consents}, true},
 	{"a consent gone", []string{"DELETE FROM consent WHERE part = 0 AND number = 1"}, "of which no consent tells", []audit.Kind{audit.Log, audit.Consents}, true},
 	{"a consent added", []string{"INSERT INTO consent SELECT part, number + 1, at, root, leaves, links FROM consent WHERE " + ended}, "its next consent is", []audit.Kind{audit.Consents}, true},
 	{"the partition's consents", []string{"UPDATE partition SET consents = consents + 1 WHERE part = 0"}, "its next consent is", []audit.Kind{audit.Consents}, true},
