@@ -276,10 +276,10 @@ type Reduction struct {
 	Claims, Milligrams         int64
 }
 
-// Reductions sums an account's accepted claims by series.
+// Reductions sums an account's accepted claims by series, but for those that were reversed.
 func (db *DB) Reductions(ctx context.Context, id AccountID) ([]Reduction, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT programme, method, vintage, count(*), sum(mg) FROM claim
-		WHERE part = $1 AND account = $2 AND reason IN ('ok', 'no-history')
+		WHERE part = $1 AND account = $2 AND reason IN ('ok', 'no-history') AND reversed = 0
 		GROUP BY programme, method, vintage ORDER BY programme, method, vintage`, id.Part, id.Number)
 	if err != nil {
 		return nil, err
@@ -309,13 +309,17 @@ type ClaimRow struct {
 	Operands  string
 	Used      string
 	Verdict   claim.Verdict // without operands: see Operands
+	Times     int           // how often it was judged again
+	Reversed  int64         // the batch that reversed it; 0 while it stands
 }
 
-func (db *DB) scanClaim(scan func(...any) error) (ClaimRow, error) {
+// scanClaim reads a claim's columns, and whatever is selected behind them.
+func (db *DB) scanClaim(scan func(...any) error, more ...any) (ClaimRow, error) {
 	var r ClaimRow
 	v := &r.Verdict
-	err := scan(&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Link, &r.Partner, &r.ID, &r.Programme,
-		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points)
+	err := scan(append([]any{&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Link, &r.Partner, &r.ID, &r.Programme,
+		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points,
+		&r.Times, &r.Reversed}, more...)...)
 	r.Sub = db.sub(v.Ref.Part, seat{r.Account, r.Link})
 	if err == nil && r.Operands != "" {
 		err = json.Unmarshal([]byte(r.Operands), &v.Operands)
@@ -335,8 +339,8 @@ func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason str
 	if before == (Place{}) {
 		before.Batch = 1<<63 - 1
 	}
-	rows, err := db.read.QueryContext(ctx, "SELECT "+claimColumns+` FROM claim WHERE part = $1 AND account = $2
-		AND (batch, ord) < ($3, $4) AND ($5 = '' OR reason = $5) ORDER BY batch DESC, ord DESC LIMIT $6`,
+	rows, err := db.read.QueryContext(ctx, "SELECT "+readColumns+` FROM claim c WHERE c.part = $1 AND c.account = $2
+		AND (c.batch, c.ord) < ($3, $4) AND ($5 = '' OR c.reason = $5) ORDER BY c.batch DESC, c.ord DESC LIMIT $6`,
 		id.Part, id.Number, before.Batch, before.Ord, reason, limit)
 	if err != nil {
 		return nil, err

@@ -230,11 +230,13 @@ type BatchRow struct {
 // Batches runs f on the partition's batches in order.
 func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 	return s.each(ctx, func(r *raw) {
-		f(&BatchRow{
-			Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2), Backfill: r.integer(3) != 0,
+		b := BatchRow{
+			Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2),
 				Root: r.hash(5), Totals: r.hash(6), Prev: r.hash(7)},
 			Claims: r.integer(4), Hash: r.hash(8), Leaves: r.bytes(9), Accounts: r.bytes(10), Counts: r.text(11),
-		})
+		}
+		setKind(&b.Batch, int(r.integer(3)))
+		f(&b)
 	}, `SELECT batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts
 		FROM batch WHERE part = $1 ORDER BY batch`, int64(s.Part))
 }

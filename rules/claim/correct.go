@@ -476,7 +476,8 @@ func (c *correcting) reverse(p *Past, why Why) {
 	c.reversals = append(c.reversals, Reversal{
 		Ref: Ref{c.Part, c.number, len(c.reversals)}, Of: p.Verdict.Ref, Why: why, By: c.request.By, Reason: c.request.Reason,
 		Milligrams: p.Verdict.Milligrams, Points: p.Verdict.Points, Next: -1,
-		Programme: p.Programme, Method: p.Verdict.Method, Vintage: p.Vintage, Was: p.Verdict.Reason, Account: c.Account, Key: p.Key,
+		Programme: p.Programme, Method: p.Verdict.Method, Vintage: p.Vintage, Was: p.Verdict.Reason, Account: c.Account,
+		Group: p.Group, Start: p.Claim.Start, Key: p.Key,
 	})
 }
 

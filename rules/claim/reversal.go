@@ -48,10 +48,12 @@ type Reversal struct {
 	Next  int   // the ordinal, in the same batch, of the claim that took its place; -1 for none
 	Basis Basis // by which that one was judged; zero for none
 
-	// Of the claim, for totals and salts.
+	// Of the claim, for totals, salts, and to find it.
 	Programme, Method, Vintage string
 	Was                        reason.Code
 	Account                    Number
+	Group                      string
+	Start                      Micros
 	Key                        [32]byte
 }
 
