@@ -31,6 +31,8 @@ const (
 	DayTotals Kind = "day-total"
 	Totals    Kind = "totals"  // a batch's totals are not those that it committed to
 	Accounts  Kind = "account" // rows of an account that was never opened
+
+	Corrections Kind = "correction" // a correction that could not have been made, or came out otherwise
 )
 
 // A Finding is one thing that is not as it must be. It is for the operator: it names accounts.

@@ -68,12 +68,12 @@ func sealed(t *testing.T, w *world) (log, witnesses []string) {
 }
 
 // samples are some recorded claims of each reason.
-func samples(t *testing.T, w *world, each int) map[reason.Code][]store.ClaimRow {
+func samples(t testing.TB, w *world, each int) map[reason.Code][]store.ClaimRow {
 	t.Helper()
 	found := map[reason.Code][]store.ClaimRow{}
 	for part := range w.db.Parts {
-		err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
-			return s.Claims(t.Context(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
+		err := w.db.Snapshot(context.Background(), part, func(s *store.Snapshot) error {
+			return s.Claims(context.Background(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
 				if code := c.Verdict.Reason; len(found[code]) < each {
 					found[code] = append(found[code], *c)
 				}

@@ -128,6 +128,9 @@ func TestCorrectedProperty(t *testing.T) {
 			}
 			basis := w.basisOf(&r)
 			v := fresh.judge(t, claim.Session{At: basis.At, Backfill: basis.Backfill}, []claim.Claim{*r.Claim}).Verdicts[0]
+			if v.Reason == reason.NoHistory && r.Verdict.Reason == reason.OK && r.Times > 0 {
+				rt.Skip("a history came after the claim and before it was judged again")
+			}
 			if v.Reason != r.Verdict.Reason || v.Milligrams != r.Verdict.Milligrams && r.Group != "steps" && r.Group != "trip" {
 				rt.Fatalf("%s is %v here, and %v where only what counts was judged", r.Verdict.Ref, r.Verdict, v)
 			}
@@ -159,7 +162,14 @@ func amounts(w *memory) any {
 		balances[k] += n
 	}
 	maps.DeleteFunc(balances, func(_ ledger.Key, n int64) bool { return n == 0 })
-	return []any{usage, kept, maps.Clone(w.slots), balances}
+	slots := map[claim.Slot]claim.Counted{}
+	for k, c := range w.slots {
+		if k.Group == "steps" {
+			c.By = "" // who was judged last, which nothing depends on
+		}
+		slots[k] = c
+	}
+	return []any{usage, kept, slots, balances}
 }
 
 // With everything retracted nothing is left, whatever came before and in whichever order it goes.
