@@ -382,7 +382,9 @@ func live(t testing.TB, url string, members, days int) *world {
 	w.meters()
 	for day := range days {
 		w.day()
-		w.corrections(len(w.members))
+		if day > 1 { // damage is done to some of the batches before
+			w.corrections(len(w.members))
+		}
 		switch day {
 		case 4:
 			for _, m := range w.members[:3] {
