@@ -119,11 +119,12 @@ func refine(schemas map[string]*huma.Schema) {
 	}
 	for _, s := range schemas {
 		for name, property := range s.Properties {
-			if name == "reason" || name == "first" {
+			if (name == "reason" || name == "first") && property.MaxLength == nil { // else it is a text of the sender's
 				property.Enum = codes
 			}
 		}
 	}
+	schemas["Total"].Properties["reason"].Enum = append(codes, reason.Reversed)
 	schemas["Event"].AdditionalProperties = true
 	schemas["Act"].Properties["quantities"].AdditionalProperties = &huma.Schema{
 		OneOf: []*huma.Schema{{Type: huma.TypeNumber}, {Type: huma.TypeString, MaxLength: new(claim.MaxQuantity)}},

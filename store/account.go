@@ -333,30 +333,6 @@ type Place struct {
 	Ord   int
 }
 
-// Claims lists an account's claims, the latest judged first, from before a place (zero for the start),
-// and only those with a reason if one is given.
-func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason string, limit int) ([]ClaimRow, error) {
-	if before == (Place{}) {
-		before.Batch = 1<<63 - 1
-	}
-	rows, err := db.read.QueryContext(ctx, "SELECT "+readColumns+` FROM claim c WHERE c.part = $1 AND c.account = $2
-		AND (c.batch, c.ord) < ($3, $4) AND ($5 = '' OR c.reason = $5) ORDER BY c.batch DESC, c.ord DESC LIMIT $6`,
-		id.Part, id.Number, before.Batch, before.Ord, reason, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []ClaimRow
-	for rows.Next() {
-		r, err := db.scanClaim(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
-	return list, rows.Err()
-}
-
 // LinkOf finds who a sub belongs to.
 func (db *DB) LinkOf(ctx context.Context, sub string) (l claim.Link, part int, err error) {
 	unknown := fault.New(fault.NotFound, "there is no such link")

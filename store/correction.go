@@ -25,6 +25,8 @@ type File struct {
 	Instants map[int64]claim.Micros
 }
 
+var errTooLong = fault.New(fault.TooLarge, "this account has more than %d claims: too many to be read at once", MaxFile)
+
 // File reads all that is recorded of one account. The error is fault.NotFound where there is no such account,
 // and fault.Conflict where it was erased.
 func (tx *Tx) File(ctx context.Context, n claim.Number) (*File, error) {
@@ -109,7 +111,7 @@ func (tx *Tx) fileLinks(ctx context.Context, f *File) error {
 func (tx *Tx) fileClaims(ctx context.Context, f *File) error {
 	err := tx.each(ctx, f.Account, "SELECT "+readColumns+" FROM claim c WHERE c.part = $1 AND c.account = $2", func(scan func(...any) error) error {
 		if len(f.Claims) == MaxFile {
-			return fault.New(fault.TooLarge, "an account with more than %d claims cannot be corrected", MaxFile)
+			return errTooLong
 		}
 		c, err := tx.db.scanClaim(scan)
 		if err != nil {

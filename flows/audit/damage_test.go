@@ -138,7 +138,7 @@ var damages = []struct {
 	{"a mark of another batch", []string{"UPDATE claim SET reversed = reversed + 1 WHERE " + oneOf("reversed <> 0")}, []audit.Kind{audit.Corrections}},
 	{"judged again once more", []string{"UPDATE claim SET again = again + 1 WHERE " + oneOf("again <> 0")}, []audit.Kind{audit.Corrections}},
 	{"never judged again", []string{"UPDATE claim SET again = 1 WHERE " + oneOf("again = 0 AND reversed = 0")}, []audit.Kind{audit.Corrections}},
-	{"another body judged again", []string{"UPDATE claim SET body = replace(body, '\"distance\":\"', '\"distance\":\"1') WHERE " + oneOf("again <> 0 AND body LIKE '%distance%'")}, []audit.Kind{audit.Corrections}},
+	{"another body judged again", []string{"UPDATE claim SET body = '{}' WHERE " + oneOf("again <> 0 AND body <> '{}'")}, []audit.Kind{audit.Corrections}},
 	{"more milligrams judged again", []string{"UPDATE claim SET mg = mg + 1 WHERE " + oneOf("again <> 0 AND mg > 0")}, []audit.Kind{audit.Verdicts, audit.Totals, audit.DayTotals}},
 	{"a claim judged again gone", []string{"DELETE FROM claim WHERE " + oneOf("again <> 0")}, []audit.Kind{audit.Places, audit.Corrections}},
 	{"a correction that is none", []string{"UPDATE batch SET backfill = 0 WHERE (part, batch) = (SELECT part, batch FROM batch WHERE backfill = 2 ORDER BY part, batch LIMIT 1)"}, []audit.Kind{audit.Chain, audit.Corrections}},

@@ -158,3 +158,23 @@ func limit(m *matter, known *Known, recorded *Row) *methodology.Limit {
 	}
 	return nil
 }
+
+// Credits are what a recorded claim left on its member's balances, found by judging it again as Rejudge does: points, the
+// reduction where the member holds it, and the result that a net: year adds up.
+func Credits(s Session, recorded *Row) (map[ledger.Asset]int64, error) {
+	d, known, err := reopen(s, recorded)
+	if err != nil {
+		return nil, err
+	}
+	o := d.Judge(0, 1, known)
+	if len(o.Rows) != 1 || !same(&o.Rows[0], recorded) {
+		return nil, fmt.Errorf("claim %s judged again from its leaf comes out otherwise", recorded.Verdict.Ref)
+	}
+	credits := map[ledger.Asset]int64{}
+	for key, amount := range o.Entry.All() {
+		if key.Holder == 1 { // the account's number in a docket that was reopened
+			credits[key.Asset] = amount
+		}
+	}
+	return credits, nil
+}
