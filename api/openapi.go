@@ -35,7 +35,7 @@ func openAPI(operations *[]*huma.Operation) huma.Config {
 		"member's account. Errors are problem documents (RFC 9457)."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, beginning with tp_. Partners report claims as their own source and end " +
+		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, beginning with tp_. Partners report and correct claims as their own source and end " +
 			"their own links; operators may do everything."},
 	}
 	return c
