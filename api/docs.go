@@ -144,7 +144,7 @@ func docsFieldOf(name string, s *huma.Schema) docsField {
 	case s.Type == huma.TypeArray && s.Items != nil:
 		item := docsFieldOf("", s.Items)
 		f.Type, f.Ref = strings.TrimSpace("array of "+item.Type), item.Ref
-	case name == "reason" || name == "first":
+	case (name == "reason" || name == "first") && s.MaxLength == nil:
 		f.Type = "a reason, see above"
 	case len(s.Enum) > 0:
 		var values []string

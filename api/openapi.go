@@ -36,7 +36,7 @@ func openAPI(operations *[]*huma.Operation) huma.Config {
 		"member's account. Errors are problem documents (RFC 9457)."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, beginning with tp_. Partners report claims as their own source and end " +
+		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, beginning with tp_. Partners report and correct claims as their own source and end " +
 			"their own links, in a sandbox; operators may do everything."},
 		signatureScheme: {Type: "apiKey", In: "header", Name: signature.SignatureHeader, Description: "HTTP Message Signatures (RFC 9421) with Ed25519, " +
 			"with Signature-Input: over @method, @authority, @path, @query where there is one, and tanpu-claims-root where claims are reported. " +
@@ -126,7 +126,7 @@ func refine(schemas map[string]*huma.Schema) {
 			continue
 		}
 		for name, property := range s.Properties {
-			if name == "reason" || name == "first" {
+			if (name == "reason" || name == "first") && property.MaxLength == nil { // else it is a text of the sender's
 				property.Enum = codes
 			}
 		}
@@ -134,6 +134,7 @@ func refine(schemas map[string]*huma.Schema) {
 	for _, why := range signature.Reasons {
 		schemas["Problem"].Properties["reason"].Enum = append(schemas["Problem"].Properties["reason"].Enum, why)
 	}
+	schemas["Total"].Properties["reason"].Enum = append(codes, reason.Reversed)
 	schemas["Event"].AdditionalProperties = true
 	schemas["Act"].Properties["quantities"].AdditionalProperties = &huma.Schema{
 		OneOf: []*huma.Schema{{Type: huma.TypeNumber}, {Type: huma.TypeString, MaxLength: new(claim.MaxQuantity)}},

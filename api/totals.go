@@ -24,7 +24,7 @@ type Total struct {
 	Day       string      `json:"day" format:"date"`
 	Method    string      `json:"method,omitempty"`
 	Vintage   string      `json:"vintage,omitempty"`
-	Reason    reason.Code `json:"reason"`
+	Reason    reason.Code `json:"reason" doc:"Or reversed, on the day of the correction: claims that had been accepted and whose credit was taken back, in negative numbers"`
 	Claims    int64       `json:"claims"`
 	Mg        int64       `json:"reduction_mg"`
 	Points    int64       `json:"points_thousandths"`

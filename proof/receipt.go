@@ -28,6 +28,7 @@ type Receipt struct {
 	Form      string            `json:"receipt"`
 	Claim     ReceiptClaim      `json:"claim"`
 	Verdict   ReceiptVerdict    `json:"verdict"`
+	Again     *ReceiptAgain     `json:"again,omitempty"`
 	Private   *ReceiptPrivate   `json:"private,omitempty"`
 	Salt      record.Hash       `json:"salt"` // of the claim's leaf
 	Batch     ReceiptBatch      `json:"batch"`
@@ -62,6 +63,15 @@ type ReceiptVerdict struct {
 	Reduction    int64           `json:"reduction_mg"`
 	Points       int64           `json:"points_thousandths"`
 	Holder       string          `json:"holder"` // nobody, member or applicant
+}
+
+// ReceiptAgain says in whose place the claim was judged, and by what: not by its batch's instant and rulebook. Its batch
+// is then a correction.
+type ReceiptAgain struct {
+	Of       string `json:"of"`
+	At       int64  `json:"at"`
+	Rulebook int64  `json:"rulebook"`
+	Backfill bool   `json:"backfill,omitempty"`
 }
 
 // ReceiptPrivate is what only the member may see of a verdict: who else reported the act, and the earlier
@@ -190,6 +200,9 @@ func (r *Receipt) OfRow(row *claim.Row) {
 	r.Verdict = ReceiptVerdict{Reason: v.Reason, Operands: v.Operands, Programme: row.Programme, Method: v.Method,
 		Reduction: v.Milligrams, Points: v.Points, Holder: HolderName(row.Holder)}
 	r.Verdict.Operands.Other = ""
+	if a := row.Again; a != nil {
+		r.Again = &ReceiptAgain{Of: a.Of.String(), At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill}
+	}
 	if row.Method != nil {
 		h := record.Hash(row.Method.Hash)
 		r.Verdict.MethodSHA256 = &h
@@ -235,6 +248,13 @@ func (r *Receipt) row() (*claim.Row, ledger.Hash, error) {
 		Verdict: claim.Verdict{Reason: v.Reason, Operands: v.Operands, Method: v.Method, Milligrams: v.Reduction, Points: v.Points}}
 	if v.MethodSHA256 != nil {
 		row.Method = &methodology.Methodology{Hash: *v.MethodSHA256}
+	}
+	if a := r.Again; a != nil {
+		of, ok := claim.ParseRef(a.Of)
+		if !ok {
+			return nil, ledger.Hash{}, fmt.Errorf("%q names no claim", a.Of)
+		}
+		row.Again = &claim.Again{Of: of, Basis: claim.Basis{At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill}}
 	}
 	private, err := r.private(row)
 	return row, private, err

@@ -101,6 +101,7 @@ type verification struct {
 
 	row     *claim.Row
 	batch   ledger.Batch
+	basis   claim.Basis // by which the claim was judged
 	head    Checkpoint
 	signed  *note.Note
 	book    *rulebook.Rulebook
@@ -147,8 +148,26 @@ func (v *verification) claim() error {
 	if ledger.Hash(hash) != v.batch.Root {
 		return fmt.Errorf("claim and verdict are not those that batch %d.%d recorded", v.batch.Part, v.batch.Number)
 	}
-	v.Judged = time.UnixMicro(v.batch.At).UTC()
+	if err := v.judged(); err != nil {
+		return err
+	}
 	v.proved("这条申报连同它的裁定，一字未改地记在第 %d.%d 批里。", "This claim, with this verdict, stands in batch %d.%d, unchanged.", v.batch.Part, v.batch.Number)
+	return nil
+}
+
+// judged finds by what the claim was judged: by its batch's instant and rulebook, or in a correction by what the leaf says.
+func (v *verification) judged() error {
+	v.basis = claim.Basis{At: v.batch.At, Rulebook: v.batch.Rulebook, Backfill: v.batch.Backfill}
+	if again := v.row.Again; again != nil {
+		v.basis = again.Basis
+	}
+	switch {
+	case v.batch.Correction != (v.row.Again != nil):
+		return errors.New("a correction judges claims in the place of others, and no other batch does")
+	case v.basis.At > v.batch.At || v.basis.Rulebook > v.batch.Rulebook:
+		return errors.New("the claim was judged by what came after its batch")
+	}
+	v.Judged = time.UnixMicro(v.batch.At).UTC()
 	return nil
 }
 
@@ -296,8 +315,8 @@ func (v *verification) documents() error {
 			return fmt.Errorf("%s is no document", d.Entry.Name)
 		case sha256.Sum256([]byte(d.Text)) != d.Entry.SHA256:
 			return fmt.Errorf("the text of %s is not the one that was published", d.Entry.Name)
-		case d.Entry.Rulebook <= last || d.Entry.Rulebook > v.batch.Rulebook:
-			return fmt.Errorf("%s is rulebook %d, out of order or after the batch's rulebook %d", d.Entry.Name, d.Entry.Rulebook, v.batch.Rulebook)
+		case d.Entry.Rulebook <= last || d.Entry.Rulebook > v.basis.Rulebook:
+			return fmt.Errorf("%s is rulebook %d, out of order or after the rulebook %d by which the claim was judged", d.Entry.Name, d.Entry.Rulebook, v.basis.Rulebook)
 		}
 		entry := record.Text(&d.Entry)
 		if err := CheckInclusion(treePath(d.Path), v.head.Size, d.Place, v.head.Root, tlog.RecordHash(entry)); err != nil {
@@ -307,7 +326,7 @@ func (v *verification) documents() error {
 		list = append(list, rulebook.Document{Kind: d.Entry.Kind, Name: d.Entry.Name, Text: []byte(d.Text)})
 	}
 	var err error
-	if v.book, err = rulebook.Bind(v.batch.Rulebook, list); err != nil {
+	if v.book, err = rulebook.Bind(v.basis.Rulebook, list); err != nil {
 		return err
 	}
 	v.proved("回执所附的 %d 份文件（机制、方法学等）就是裁定之前公布在日志里的文本。",
@@ -344,7 +363,7 @@ func (v *verification) methodology() error {
 
 // verdict judges the claim again.
 func (v *verification) verdict() error {
-	session := claim.Session{Book: v.book, At: v.batch.At, Backfill: v.batch.Backfill}
+	session := claim.Session{Book: v.book, At: v.basis.At, Backfill: v.basis.Backfill}
 	again, explain, err := claim.Rejudge(session, v.row)
 	v.again, v.explain = again, explain
 	if v.Receipt.Withheld() {
@@ -403,6 +422,10 @@ func (v *verification) caveats() {
 		v.notProved("另一行为此前已被计入，回执未附其内容。", "That another act had been counted before: the receipt does not hold that act.")
 	case reason.ObjectUnknown:
 		v.notProved("该表具或车辆当时未登记在此账户名下。", "That the meter or car was not registered to this account then.")
+	}
+	if a := v.Receipt.Again; a != nil {
+		v.proved("这是一次更正：它代替申报 %s，按其到达时刻 %s 与第 %d 号规则文本裁定。", "This is a correction: it stands in the place of claim %s, judged as of %s by rulebook %d.",
+			a.Of, time.UnixMicro(a.At).UTC().Format(time.RFC3339), a.Rulebook)
 	}
 	v.notProved("用户当时已同意（授权在日志中只有加盐哈希，回执未附）。", "That the member had consented: the log has consents as salted hashes, and the receipt does not hold one.")
 	if len(v.row.Used) > 0 {

@@ -257,10 +257,10 @@ type Reduction struct {
 	Claims, Milligrams         int64
 }
 
-// Reductions sums an account's accepted claims by series.
+// Reductions sums an account's accepted claims by series, but for those that were reversed.
 func (db *DB) Reductions(ctx context.Context, id AccountID) ([]Reduction, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT programme, method, vintage, count(*), sum(mg) FROM claim
-		WHERE part = $1 AND account = $2 AND reason IN ('ok', 'no-history')
+		WHERE part = $1 AND account = $2 AND reason IN ('ok', 'no-history') AND reversed = 0
 		GROUP BY programme, method, vintage ORDER BY programme, method, vintage`, id.Part, id.Number)
 	if err != nil {
 		return nil, err
@@ -290,13 +290,17 @@ type ClaimRow struct {
 	Operands  string
 	Used      string
 	Verdict   claim.Verdict // without operands: see Operands
+	Times     int           // how often it was judged again
+	Reversed  int64         // the batch that reversed it; 0 while it stands
 }
 
-func (db *DB) scanClaim(scan func(...any) error) (ClaimRow, error) {
+// scanClaim reads a claim's columns, and whatever is selected behind them.
+func (db *DB) scanClaim(scan func(...any) error, more ...any) (ClaimRow, error) {
 	var r ClaimRow
 	v := &r.Verdict
-	err := scan(&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Link, &r.Partner, &r.ID, &r.Programme,
-		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points)
+	err := scan(append([]any{&v.Ref.Part, &r.Account, &r.Group, &r.Start, &v.Ref.Batch, &v.Ref.Ord, &r.End, &r.Link, &r.Partner, &r.ID, &r.Programme,
+		&r.Scenario, &r.Body, &v.Method, &r.Vintage, &v.Reason, &r.Operands, &r.Used, &r.Holder, &v.Milligrams, &v.Points,
+		&r.Times, &r.Reversed}, more...)...)
 	r.Sub = db.sub(v.Ref.Part, seat{r.Account, r.Link})
 	if err == nil && r.Operands != "" {
 		err = json.Unmarshal([]byte(r.Operands), &v.Operands)
@@ -308,30 +312,6 @@ func (db *DB) scanClaim(scan func(...any) error) (ClaimRow, error) {
 type Place struct {
 	Batch int64
 	Ord   int
-}
-
-// Claims lists an account's claims, the latest judged first, from before a place (zero for the start),
-// and only those with a reason if one is given.
-func (db *DB) Claims(ctx context.Context, id AccountID, before Place, reason string, limit int) ([]ClaimRow, error) {
-	if before == (Place{}) {
-		before.Batch = 1<<63 - 1
-	}
-	rows, err := db.read.QueryContext(ctx, "SELECT "+claimColumns+` FROM claim WHERE part = $1 AND account = $2
-		AND (batch, ord) < ($3, $4) AND ($5 = '' OR reason = $5) ORDER BY batch DESC, ord DESC LIMIT $6`,
-		id.Part, id.Number, before.Batch, before.Ord, reason, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []ClaimRow
-	for rows.Next() {
-		r, err := db.scanClaim(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
-	return list, rows.Err()
 }
 
 // LinkOf finds who a sub belongs to.

@@ -238,11 +238,13 @@ type BatchRow struct {
 // Batches runs f on the partition's batches in order.
 func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 	return s.each(ctx, func(r *raw) {
-		f(&BatchRow{
-			Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2), Backfill: r.integer(3) != 0,
+		b := BatchRow{
+			Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2),
 				Root: r.hash(5), Totals: r.hash(6), Prev: r.hash(7)},
 			Claims: r.integer(4), Hash: r.hash(8), Leaves: r.bytes(9), Accounts: r.bytes(10), Counts: r.text(11),
-		})
+		}
+		setKind(&b.Batch, int(r.integer(3)))
+		f(&b)
 	}, `SELECT batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts
 		FROM batch WHERE part = $1 ORDER BY batch`, int64(s.Part))
 }
@@ -333,7 +335,7 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 	var c ClaimRow
 	var broken error
 	err := s.within(ctx, in, func(r *raw) {
-		const at = 9
+		const at = 10
 		t := r.texts(at, 11)
 		if t == nil {
 			broken = fmt.Errorf("a claim of batch %d.%d holds a NUL, which no text of a claim can", s.Part, r.integer(2))
@@ -346,10 +348,24 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 		c.Group, c.Partner, c.Programme, c.Scenario, v.Method, c.Vintage, v.Reason = t[0], t[1], t[2], t[3], t[4], t[5], reason.Code(t[6])
 		c.ID, c.Body, c.Operands, c.Used = t[7], t[8], t[9], t[10]
 		c.Link = int(r.integer(8))
+		c.Reversed, c.Times = r.integer(9)>>16, int(r.integer(9)&0xffff)
 		c.Sub = s.db.sub(s.Part, seat{c.Account, c.Link})
 		f(&c)
-	}, "SELECT account, start, batch, ord, finish, holder, mg, points, link, "+texts+order)
+	}, "SELECT account, start, batch, ord, finish, holder, mg, points, link, (reversed << 16) | again, "+texts+order)
 	return errors.Join(err, broken)
+}
+
+// Reversals runs f on the reversals of claims of accounts in a range.
+func (s *Snapshot) Reversals(ctx context.Context, in Range, f func(claim.Reversal)) error {
+	return s.within(ctx, in, func(r *raw) {
+		v := claim.Reversal{Account: r.integer(0), Milligrams: r.integer(5), Points: r.integer(6), OwedMilligrams: r.integer(7), OwedPoints: r.integer(8),
+			Next: int(r.integer(9)), Basis: claim.Basis{At: r.integer(10), Rulebook: r.integer(11), Backfill: r.integer(12) != 0},
+			Why: claim.Why(r.word(13)), By: r.word(14), Reason: strings.Clone(r.text(15))}
+		v.Ref = claim.Ref{Part: s.Part, Batch: r.integer(1), Ord: int(r.integer(2))}
+		v.Of = claim.Ref{Part: s.Part, Batch: r.integer(3), Ord: int(r.integer(4))}
+		f(v)
+	}, `SELECT account, batch, ord, of_batch, of_ord, mg, points, owed_mg, owed_points, next_ord, next_at, next_rulebook, next_backfill, why, who, reason
+		FROM reversal WHERE part = $1 AND account BETWEEN $2 AND $3 ORDER BY account, batch, ord`)
 }
 
 // claimTexts are a claim's texts, those that recur first.

@@ -25,6 +25,9 @@ import (
 const claimColumns = "part, account, grp, start, batch, ord, finish, link, partner, id, programme, scenario, " +
 	"body, method, vintage, reason, operands, used, holder, mg, points"
 
+// readColumns are those in which a claim is read back, of a table that is called c.
+var readColumns = "c." + strings.ReplaceAll(claimColumns, ", ", ", c.") + ", c.again, c.reversed"
+
 // WriteBatch writes a batch: its claims, what they change, and its record.
 func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 	if b.Number != tx.Number || b.Part != tx.Part {
@@ -47,11 +50,16 @@ func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 		return cmp.Or(cmp.Compare(x.Account, y.Account), strings.Compare(x.Group, y.Group),
 			cmp.Compare(x.Claim.Start, y.Claim.Start), cmp.Compare(x.Verdict.Ref.Ord, y.Verdict.Ref.Ord))
 	})
-	if err := tx.writeClaims(ctx, b.Number, order); err != nil {
+	if b.Correction {
+		err = tx.writeCorrection(ctx, conn, b, order)
+	} else {
+		err = tx.writeClaims(ctx, b.Number, order)
+	}
+	if err != nil {
 		return fmt.Errorf("writing claims: %w", err)
 	}
 	fresh, more := usageRows(b.Changed.Usage)
-	err = tx.bulk(ctx, balanceRows(postings), fresh, more, slotRows(b.Changed.Slots), historyRows(b.Changed.Kept), totalRows(b.Totals))
+	err = tx.bulk(ctx, balanceRows(postings), fresh, more, slotRows(b.Changed.Slots), historyRows(b.Changed.Kept, b.Correction), totalRows(b.Totals))
 	if err != nil {
 		return fmt.Errorf("writing what follows from the claims: %w", err)
 	}
@@ -63,16 +71,17 @@ func (tx *Tx) writeRecord(ctx context.Context, conn *sql.Conn, b *claim.Batch) e
 	accounts := make([]byte, 0, len(b.Leaves)*8)
 	for i := range b.Leaves {
 		leaves = append(leaves, b.Leaves[i][:]...)
-		accounts = binary.BigEndian.AppendUint64(accounts, uint64(b.Rows[i].Account))
 	}
-	backfill := 0
-	if b.Backfill {
-		backfill = 1
+	for i := range b.Reversals {
+		accounts = binary.BigEndian.AppendUint64(accounts, uint64(b.Reversals[i].Account))
+	}
+	for i := range b.Rows {
+		accounts = binary.BigEndian.AppendUint64(accounts, uint64(b.Rows[i].Account))
 	}
 	hash := b.Batch.Hash()
 	_, err := conn.ExecContext(ctx, `INSERT INTO batch (part, batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		b.Part, b.Number, b.At, b.Rulebook, backfill, len(b.Rows), b.Root[:], b.Batch.Totals[:], b.Prev[:], hash[:], leaves, accounts, b.Counts.String())
+		b.Part, b.Number, b.At, b.Rulebook, kindOf(&b.Batch), len(b.Leaves), b.Root[:], b.Batch.Totals[:], b.Prev[:], hash[:], leaves, accounts, b.Counts.String())
 	if err != nil {
 		return fmt.Errorf("writing the batch: %w", err)
 	}
@@ -80,6 +89,27 @@ func (tx *Tx) writeRecord(ctx context.Context, conn *sql.Conn, b *claim.Batch) e
 		return fmt.Errorf("moving the partition on: %w", err)
 	}
 	return nil
+}
+
+// What stands in a batch's column backfill, which is older than corrections.
+const (
+	backfilled = 1
+	correction = 2
+)
+
+func kindOf(b *ledger.Batch) (n int) {
+	if b.Backfill {
+		n |= backfilled
+	}
+	if b.Correction {
+		n |= correction
+	}
+	return n
+}
+
+// setKind reads what kindOf wrote.
+func setKind(b *ledger.Batch, n int) {
+	b.Backfill, b.Correction = n&backfilled != 0, n&correction != 0
 }
 
 func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) error {
@@ -334,13 +364,18 @@ func slotRows(changed map[claim.Slot]claim.Counted) *bulk {
 	}
 }
 
-func historyRows(kept map[claim.Kept]quantity.Rat) *bulk {
+// historyRows writes values that are kept. Only a correction puts one in the place of another.
+func historyRows(kept map[claim.Kept]quantity.Rat, again bool) *bulk {
+	conflict := ""
+	if again {
+		conflict = " ON CONFLICT (part, account, method, input, object, period) DO UPDATE SET value = excluded.value"
+	}
 	keys := sorted(kept, func(x, y claim.Kept) int {
 		return cmp.Or(cmp.Compare(x.Account, y.Account), strings.Compare(x.Method, y.Method), strings.Compare(x.Input, y.Input),
 			strings.Compare(x.Object, y.Object), strings.Compare(x.Period, y.Period))
 	})
 	return &bulk{
-		table: "history", columns: "account bigint, method text, input text, object text, period text, value text",
+		table: "history", columns: "account bigint, method text, input text, object text, period text, value text", conflict: conflict,
 		args: []any{
 			column(keys, func(k *claim.Kept) int64 { return k.Account }),
 			column(keys, func(k *claim.Kept) string { return k.Method }),

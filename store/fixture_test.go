@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tanpu/tanpu/flows/correct"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/claim"
@@ -107,6 +108,16 @@ func put(t testing.TB, db *store.DB, files ...publish.File) {
 
 // noon is a clock of the tests: noon in Shanghai on 21 August 2026.
 var noon = time.Date(2026, 8, 21, 4, 0, 0, 0, time.UTC).UnixMicro()
+
+// retract takes a claim back.
+func retract(t testing.TB, db *store.DB, clock int64, sub, partner, id string) *correct.Done {
+	t.Helper()
+	done, err := correct.New(db).Retract(ctx(), correct.Request{Subject: sub, Partner: partner, ID: id, By: partner, Reason: "it never was"}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
 
 // members opens n accounts in a partition and links each to a partner; it returns their subs.
 func members(t testing.TB, db *store.DB, part, n int, programme, partner string) []string {

@@ -324,7 +324,7 @@ func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *looku
 		keys: "account bigint, partner text, id text",
 		cols: `c.account, c.partner, c.id, c.scenario, c.start, c.finish, c.body, c.method, c.reason, c.operands, c.mg, c.points, c.part, c.batch, c.ord`,
 		from: []source{{table: "claim", alias: "c", by: "c.id",
-			on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id BETWEEN u.id AND u.id`}},
+			on: `c.part = $1 AND c.account = u.account AND c.partner = u.partner AND c.id BETWEEN u.id AND u.id AND c.again = 0`}},
 		args: []any{
 			column(keys, func(k *claim.Identity) int64 { return k.Account }),
 			column(keys, func(k *claim.Identity) string { return k.Partner }),
@@ -368,7 +368,7 @@ func near(ranges []claim.Near, found map[claim.Line][]claim.Span) *lookup {
 		keys: "account bigint, grp text, lo bigint, hi bigint",
 		cols: `c.account, c.grp, c.start, c.finish, c.partner`,
 		from: []source{{table: "claim", alias: "c", by: "c.start",
-			on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history')`}},
+			on: `c.part = $1 AND c.account = u.account AND c.grp = u.grp AND c.start BETWEEN u.lo AND u.hi AND c.reason IN ('ok', 'no-history') AND c.reversed = 0`}},
 		args: []any{
 			column(merged, func(r *claim.Near) int64 { return r.Account }),
 			column(merged, func(r *claim.Near) string { return r.Group }),

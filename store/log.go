@@ -263,7 +263,7 @@ func (s *Sealing) batches(ctx context.Context, part int, from int64, limit int) 
 		if err := rows.Scan(&b.Number, &b.At, &b.Rulebook, &backfill, &root, &totals, &prev); err != nil {
 			return nil, err
 		}
-		b.Backfill = backfill != 0
+		setKind(&b, backfill)
 		copy(b.Root[:], root)
 		copy(b.Totals[:], totals)
 		copy(b.Prev[:], prev)

@@ -16,6 +16,7 @@ type Recorded struct {
 	Batch  ledger.Batch
 	Leaves []ledger.Hash // of the batch, in order
 	Key    []byte        // the account's; nil where it is gone
+	Again  *claim.Again  // in whose place it was judged, and by what; nil for a claim that was judged as it came
 }
 
 // RecordedClaim reads one recorded claim, its batch, and the key of its account.
@@ -34,7 +35,7 @@ func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, erro
 	} else if !found || ref.Ord >= len(accounts)/8 || len(leaves) != len(accounts)*4 {
 		return nil, unknown
 	}
-	r.Batch.Backfill = backfill != 0
+	setKind(&r.Batch, backfill)
 	copy(r.Batch.Root[:], root)
 	copy(r.Batch.Totals[:], totals)
 	copy(r.Batch.Prev[:], prev)
@@ -42,12 +43,21 @@ func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, erro
 		r.Leaves = append(r.Leaves, ledger.Hash(leaves[:32]))
 	}
 	account := int64(binary.BigEndian.Uint64(accounts[ref.Ord*8:]))
-	r.ClaimRow, err = db.scanClaim(db.read.QueryRowContext(ctx, "SELECT "+claimColumns+` FROM claim
-		WHERE part = $1 AND account = $2 AND batch = $3 AND ord = $4`, ref.Part, account, ref.Batch, ref.Ord).Scan)
+	r.ClaimRow, err = db.scanClaim(db.read.QueryRowContext(ctx, "SELECT "+readColumns+` FROM claim c
+		WHERE c.part = $1 AND c.account = $2 AND c.batch = $3 AND c.ord = $4`, ref.Part, account, ref.Batch, ref.Ord).Scan)
 	if found, err := oneRow(err); err != nil {
 		return nil, fmt.Errorf("reading claim %s: %w", ref, err)
 	} else if !found {
 		return nil, unknown
+	}
+	if r.Batch.Correction {
+		again := &claim.Again{Of: claim.Ref{Part: ref.Part}}
+		err = db.read.QueryRowContext(ctx, "SELECT of_batch, of_ord, next_at, next_rulebook, next_backfill <> 0 FROM reversal WHERE part = $1 AND account = $2 AND batch = $3 AND next_ord = $4",
+			ref.Part, account, ref.Batch, ref.Ord).Scan(&again.Of.Batch, &again.Of.Ord, &again.At, &again.Rulebook, &again.Backfill)
+		if err != nil {
+			return nil, fmt.Errorf("reading in whose place claim %s was judged: %w", ref, err)
+		}
+		r.Again = again
 	}
 	err = db.read.QueryRowContext(ctx, "SELECT key FROM account_key WHERE part = $1 AND account = $2", ref.Part, account).Scan(&r.Key)
 	if _, err := oneRow(err); err != nil {

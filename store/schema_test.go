@@ -125,8 +125,8 @@ SELECT text FROM (
 
 // Which tables may be changed, and which can only be added to. A new table must be put into one list.
 var (
-	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "day_total", "log", "log_tile", "log_mark"}
-	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "history", "consent", "log_entry",
+	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "history", "day_total", "log", "log_tile", "log_mark"}
+	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "reversal", "consent", "log_entry",
 		"partner_key", "testimony", "testimony_batch", "totals"}
 	apart = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
@@ -190,6 +190,19 @@ func TestLinkEndsOnce(t *testing.T) {
 		fill(t, db) // ends one link
 		for _, attempt := range []string{"UPDATE link SET revoked = 0", "UPDATE link SET revoked = revoked + 1 WHERE revoked <> 0", "UPDATE link SET revoked = -1 WHERE revoked = 0"} {
 			if err := db.Exec(ctx(), attempt); err == nil || !strings.Contains(err.Error(), "a link ends once") {
+				t.Errorf("%s: error %v, want the guard's", attempt, err)
+			}
+		}
+	})
+}
+
+// TestClaimReversedOnce: the one thing that is said of a claim later is which batch reversed it, and that only once.
+func TestClaimReversedOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 2)
+		fill(t, db) // reverses one claim
+		for _, attempt := range []string{"UPDATE claim SET reversed = 0", "UPDATE claim SET reversed = reversed + 1 WHERE reversed <> 0", "UPDATE claim SET reversed = -1 WHERE reversed = 0"} {
+			if err := db.Exec(ctx(), attempt); err == nil || !strings.Contains(err.Error(), "a claim is reversed once") {
 				t.Errorf("%s: error %v, want the guard's", attempt, err)
 			}
 		}
@@ -288,4 +301,5 @@ func fill(t *testing.T, db *store.DB) {
 	if err := db.AddTestimonies(ctx(), []*store.Testimony{signed}); err != nil {
 		t.Fatal(err)
 	}
+	retract(t, db, noon, bikes[0], "bikes", "b")
 }

@@ -346,7 +346,7 @@ func TestClaimsComeBack(t *testing.T) {
 			}
 			size += n
 		}
-		var got []store.ClaimRow
+		var got []store.Listed
 		for place := (store.Place{}); ; {
 			page, err := db.Claims(ctx(), store.AccountID{Part: 0, Number: 1}, place, "", 100)
 			if err != nil {

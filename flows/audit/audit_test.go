@@ -41,6 +41,12 @@ func TestClean(t *testing.T) {
 				t.Errorf("nothing was %s, so that it was not tried", code)
 			}
 		}
+		for _, why := range []claim.Why{claim.Retracted, claim.Replaced, claim.Rejudged} {
+			if w.undone[why] == 0 {
+				t.Errorf("nothing was %s, so that it was not tried", why)
+			}
+		}
+		t.Logf("%v, and %d claims in the place of others", w.undone, w.anew)
 		if w.trimmed == 0 {
 			t.Error("no claim was trimmed, so that it was not tried")
 		}

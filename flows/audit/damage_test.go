@@ -24,6 +24,11 @@ func oneOf(condition string) string {
 	return "(part, batch, ord) = (SELECT part, batch, ord FROM claim WHERE " + condition + " ORDER BY part, batch, ord LIMIT 1)"
 }
 
+// oneReversal picks one reversal, always the same.
+func oneReversal(condition string) string {
+	return "(part, batch, ord) = (SELECT part, batch, ord FROM reversal WHERE " + condition + " ORDER BY part, batch, ord LIMIT 1)"
+}
+
 // A damage is done to a database that was clean. The audit must find each of the kinds, and may find more.
 var damages = []struct {
 	name  string
@@ -108,6 +113,36 @@ var damages = []struct {
 	{"a day's total changed", []string{"UPDATE day_total SET claims = claims + 1 WHERE part = 0 AND reason = 'ok'"}, []audit.Kind{audit.DayTotals}},
 	{"a day's total gone", []string{"DELETE FROM day_total WHERE part = 0 AND reason = 'ok'"}, []audit.Kind{audit.DayTotals}},
 	{"a day's total added", []string{"INSERT INTO day_total (part, programme, day, method, vintage, reason, claims, mg, points) VALUES (0, 'city', '1999-01-01', '', '', 'ok', 1, 1, 1)"}, []audit.Kind{audit.DayTotals}},
+	{"a reversal gone", []string{"DELETE FROM reversal WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections, audit.Places}},
+	{"a reversal added", []string{`INSERT INTO reversal (part, account, batch, ord, of_batch, of_ord, why, who, reason, mg, points, owed_mg, owed_points, next_ord, next_at, next_rulebook, next_backfill)
+		SELECT part, account, 9, 77, batch, ord, 'retracted', partner, '', mg, points, 0, 0, -1, 0, 0, 0 FROM claim WHERE reversed = 0 AND batch < 9 AND ` + oneOf("mg > 0 AND reversed = 0")}, []audit.Kind{audit.Corrections, audit.Places}},
+	{"a reversal of nobody's", []string{"UPDATE reversal SET account = 777777 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections, audit.Places}},
+	{"a reversal moved", []string{"UPDATE reversal SET ord = ord + 50 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections, audit.Places}},
+	{"a reversal in another batch", []string{"UPDATE reversal SET batch = 1 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections, audit.Places}},
+	{"more taken back", []string{"UPDATE reversal SET mg = mg + 1 WHERE " + oneReversal("mg > 0")}, []audit.Kind{audit.Corrections, audit.Totals, audit.DayTotals}},
+	{"more points taken back", []string{"UPDATE reversal SET points = points + 1 WHERE " + oneReversal("points > 0")}, []audit.Kind{audit.Corrections, audit.Totals, audit.DayTotals}},
+	{"a reduction charged", []string{"UPDATE reversal SET owed_mg = owed_mg + 1 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections}},
+	{"points charged", []string{"UPDATE reversal SET owed_points = owed_points + 1 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections}},
+	{"reversed for another reason", []string{"UPDATE reversal SET reason = 'because' WHERE " + oneReversal("ord = 0")}, []audit.Kind{audit.Leaves}},
+	{"reversed by somebody else", []string{"UPDATE reversal SET who = 'operator' WHERE " + oneReversal("ord = 0 AND who <> 'operator'")}, []audit.Kind{audit.Leaves}},
+	{"replaced and not retracted", []string{"UPDATE reversal SET why = 'replaced' WHERE " + oneReversal("why = 'retracted'")}, []audit.Kind{audit.Corrections}},
+	{"retracted and not replaced", []string{"UPDATE reversal SET why = 'retracted' WHERE " + oneReversal("why = 'replaced'")}, []audit.Kind{audit.Corrections}},
+	{"a reversal of another claim", []string{"UPDATE reversal SET of_ord = of_ord + 1 WHERE " + oneReversal("true")}, []audit.Kind{audit.Corrections}},
+	{"something in its place", []string{"UPDATE reversal SET next_ord = 0 WHERE " + oneReversal("next_ord < 0")}, []audit.Kind{audit.Corrections}},
+	{"nothing in its place", []string{"UPDATE reversal SET next_ord = -1 WHERE " + oneReversal("next_ord > 0")}, []audit.Kind{audit.Corrections}},
+	{"judged as of another time", []string{"UPDATE reversal SET next_at = next_at - 1 WHERE " + oneReversal("next_ord > 0")}, []audit.Kind{audit.Corrections}},
+	{"judged by another rulebook", []string{"UPDATE reversal SET next_rulebook = next_rulebook - 1 WHERE " + oneReversal("next_ord > 0")}, []audit.Kind{audit.Corrections}},
+	{"judged as after the fact", []string{"UPDATE reversal SET next_backfill = 1 - next_backfill WHERE " + oneReversal("next_ord > 0")}, []audit.Kind{audit.Corrections}},
+	{"a mark taken away", []string{"UPDATE claim SET reversed = 0 WHERE " + oneOf("reversed <> 0")}, []audit.Kind{audit.Corrections}},
+	{"a mark that nothing explains", []string{"UPDATE claim SET reversed = 9 WHERE " + oneOf("reversed = 0 AND mg > 0")}, []audit.Kind{audit.Corrections}},
+	{"a mark of another batch", []string{"UPDATE claim SET reversed = reversed + 1 WHERE " + oneOf("reversed <> 0")}, []audit.Kind{audit.Corrections}},
+	{"judged again once more", []string{"UPDATE claim SET again = again + 1 WHERE " + oneOf("again <> 0")}, []audit.Kind{audit.Corrections}},
+	{"never judged again", []string{"UPDATE claim SET again = 1 WHERE " + oneOf("again = 0 AND reversed = 0")}, []audit.Kind{audit.Corrections}},
+	{"another body judged again", []string{"UPDATE claim SET body = '{}' WHERE " + oneOf("again <> 0 AND body <> '{}'")}, []audit.Kind{audit.Corrections}},
+	{"more milligrams judged again", []string{"UPDATE claim SET mg = mg + 1 WHERE " + oneOf("again <> 0 AND mg > 0")}, []audit.Kind{audit.Verdicts, audit.Totals, audit.DayTotals}},
+	{"a claim judged again gone", []string{"DELETE FROM claim WHERE " + oneOf("again <> 0")}, []audit.Kind{audit.Places, audit.Corrections}},
+	{"a correction that is none", []string{"UPDATE batch SET backfill = 0 WHERE (part, batch) = (SELECT part, batch FROM batch WHERE backfill = 2 ORDER BY part, batch LIMIT 1)"}, []audit.Kind{audit.Chain, audit.Corrections}},
+	{"a batch made a correction", []string{"UPDATE batch SET backfill = 2 WHERE part = 1 AND batch = 5"}, []audit.Kind{audit.Chain, audit.Corrections}},
 	{"a document's text changed", []string{"UPDATE document SET body = {bike} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Documents, audit.Verdicts, audit.Leaves}},
 	{"a document changed with its hash", []string{"UPDATE document SET body = {bike}, hash = {bikehash} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Verdicts, audit.Leaves}},
 	{"a document that cannot be read", []string{"UPDATE document SET body = {eight} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Documents}},
@@ -172,7 +207,7 @@ type wreck struct {
 	words map[string]string
 }
 
-var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "balance", "usage", "slot", "history", "day_total",
+var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "reversal", "balance", "usage", "slot", "history", "day_total",
 	"consent", "log", "log_entry", "log_tile", "log_mark"}
 
 func newWreck(t *testing.T, url string) *wreck {

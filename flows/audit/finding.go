@@ -33,6 +33,8 @@ const (
 	Accounts  Kind = "account" // rows of an account that was never opened
 	Log       Kind = "log"     // the log is not whole, or says otherwise than the database
 	Consents  Kind = "consent" // a link is not what its leaf in the log says
+
+	Corrections Kind = "correction" // a correction that could not have been made, or came out otherwise
 )
 
 // A Finding is one thing that is not as it must be. It is for the operator: it names accounts.

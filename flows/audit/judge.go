@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -29,6 +30,12 @@ type judge struct {
 	claims  []claim.Claim               // of one batch
 	widest  []claim.Near
 	docket  claim.Docket
+
+	book     func(number int64) (*rulebook.Rulebook, error)
+	undone   []claim.Reversal // those of the account's claims that are still to come
+	before   []claim.Past     // its claims so far; only where there are reversals
+	passed   []claim.Reversal // its reversals so far
+	reversed map[claim.Ref]int64
 }
 
 // account judges all claims of one account and holds what follows from them against what is recorded.
@@ -48,7 +55,11 @@ func (j *judge) account() {
 	slices.SortFunc(j.order, func(a, b *store.ClaimRow) int {
 		return cmp.Or(cmp.Compare(a.Verdict.Ref.Batch, b.Verdict.Ref.Batch), cmp.Compare(a.Verdict.Ref.Ord, b.Verdict.Ref.Ord))
 	})
+	j.beginCorrections(n)
 	for from := 0; from < len(j.order); {
+		if j.reversalsBefore(j.order[from].Verdict.Ref.Batch) {
+			continue
+		}
 		to := from + 1
 		for to < len(j.order) && j.order[to].Verdict.Ref.Batch == j.order[from].Verdict.Ref.Batch {
 			to++
@@ -56,6 +67,9 @@ func (j *judge) account() {
 		j.batch(j.order[from:to])
 		from = to
 	}
+	for j.reversalsBefore(math.MaxInt64) {
+	}
+	j.marks()
 	if !j.who.partial {
 		j.compare()
 	}
@@ -76,10 +90,16 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 		j.tallied.add(b, tallyKey{r.Programme, r.Verdict.Method, r.Vintage, r.Verdict.Reason}, 1, r.Verdict.Milligrams, r.Verdict.Points)
 		j.ids.add(idHash(r.Partner, r.ID), j.Part, r.Account)
 	}
+	undone := j.reversalsOf(b.number)
 	if b.book == nil || !j.read(rows) {
 		j.who.partial = true
 		return
 	}
+	if b.correction {
+		j.correct(b, rows, undone)
+		return
+	}
+	defer j.remember(b, rows)
 	j.register(b.at)
 	j.docket.Reopen(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
 	j.near(j.docket.Needs.Near)
@@ -190,6 +210,10 @@ func (j *judge) accepted(rows []claim.Row, book *rulebook.Rulebook) {
 	}
 }
 
+func sortSpans(list []claim.Span) {
+	slices.SortFunc(list, func(a, b claim.Span) int { return cmp.Compare(a.Start, b.Start) })
+}
+
 // verdict holds a claim's recorded outcome against the one made anew, and both against the batch's leaf.
 func (j *judge) verdict(b *batch, r *store.ClaimRow, row *claim.Row) {
 	if wrong := differences(r, row); wrong != "" {
@@ -250,7 +274,7 @@ func (j *judge) overlaps() {
 		this := claim.Span{Start: r.Start, End: r.End}
 		for k := i - 1; k >= 0 && r.Start-j.order[k].Start <= g.Span.Microseconds(); k-- {
 			o := j.order[k]
-			if o.Group == r.Group && o.Verdict.Reason.Kind() == reason.Accepted && claim.Clash(claim.Span{Start: o.Start, End: o.End}, this, g.Tolerance) {
+			if o.Group == r.Group && o.Verdict.Reason.Kind() == reason.Accepted && o.Reversed == 0 && claim.Clash(claim.Span{Start: o.Start, End: o.End}, this, g.Tolerance) {
 				j.foundClaim(Overlaps, r, "it was accepted, and so was %s at the same time", o.Verdict.Ref)
 			}
 		}
@@ -259,7 +283,7 @@ func (j *judge) overlaps() {
 
 // spanning is the group of an accepted act that takes time of its own; nil for all others.
 func (j *judge) spanning(r *store.ClaimRow) *methodology.Group {
-	if r.Group == "" || r.Verdict.Reason.Kind() != reason.Accepted {
+	if r.Group == "" || r.Verdict.Reason.Kind() != reason.Accepted || r.Reversed != 0 {
 		return nil
 	}
 	b := j.partition.batch(r.Verdict.Ref.Batch)

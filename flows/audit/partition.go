@@ -45,6 +45,7 @@ type batch struct {
 	number, at int64
 	book       *rulebook.Rulebook // nil where it cannot be made
 	backfill   bool
+	correction bool
 	totals     ledger.Hash
 	first, n   int // its claims' places in leaves, owners and seen
 	tallies    []tally
@@ -129,7 +130,7 @@ func (p *partition) readLeaves(ctx context.Context, b *store.BatchRow) error {
 	if err != nil {
 		return err
 	}
-	kept := batch{number: b.Number, at: b.At, book: book, backfill: b.Backfill, totals: b.Batch.Totals, first: len(p.leaves) / leaf, n: n}
+	kept := batch{number: b.Number, at: b.At, book: book, backfill: b.Backfill, correction: b.Correction, totals: b.Batch.Totals, first: len(p.leaves) / leaf, n: n}
 	p.leaves = append(p.leaves, b.Leaves[:n*leaf]...)
 	p.owners = append(p.owners, b.Accounts[:n*owner]...)
 	p.readCounts(&kept, b.Counts)

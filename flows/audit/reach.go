@@ -2,10 +2,12 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -21,6 +23,7 @@ type reach struct {
 	usage    map[claim.Period]string
 	slots    map[claim.Slot]claim.Counted
 	history  map[claim.Kept]string
+	undone   map[claim.Number][]claim.Reversal // in order
 
 	claims int64
 	rows   int // how much was read
@@ -48,11 +51,12 @@ func newReach(p *partition, in store.Range) *reach {
 		usage:    map[claim.Period]string{},
 		slots:    map[claim.Slot]claim.Counted{},
 		history:  map[claim.Kept]string{},
+		undone:   map[claim.Number][]claim.Reversal{},
 	}
 }
 
 func (r *reach) read(ctx context.Context) error {
-	for _, read := range []func(context.Context) error{r.readPeople, r.readLinks, r.readObjects, r.readDerived, r.readClaims} {
+	for _, read := range []func(context.Context) error{r.readPeople, r.readLinks, r.readObjects, r.readDerived, r.readReversals, r.readClaims} {
 		if err := read(ctx); err != nil {
 			return err
 		}
@@ -117,9 +121,22 @@ func (r *reach) readDerived(ctx context.Context) error {
 	return err
 }
 
+func (r *reach) readReversals(ctx context.Context) error {
+	return r.Snapshot.Reversals(ctx, r.in, func(v claim.Reversal) {
+		r.undone[v.Account] = append(r.undone[v.Account], v)
+		r.rows++
+	})
+}
+
 // readClaims judges account by account, with one account's claims in memory.
 func (r *reach) readClaims(ctx context.Context) error {
-	j := judge{reach: r}
+	j := judge{reach: r, book: func(number int64) (*rulebook.Rulebook, error) {
+		book, err := r.audit.books.book(ctx, number, &r.audit.findings)
+		if err == nil && book == nil {
+			err = errors.New("its rulebook cannot be read")
+		}
+		return book, err
+	}}
 	err := r.Snapshot.Claims(ctx, r.in, func(c *store.ClaimRow) {
 		r.rows++
 		r.claims++
@@ -137,6 +154,9 @@ func (r *reach) readClaims(ctx context.Context) error {
 
 // leftovers are rows that follow from no claim.
 func (r *reach) leftovers() {
+	for n, list := range r.undone {
+		r.foundAccount(Corrections, n, "%d claims are reversed that are not there", len(list))
+	}
 	explains := func(n claim.Number) bool { return r.people[n] == nil || !r.people[n].partial }
 	for k, amount := range r.balances {
 		if explains(int64(k.Holder)) {

@@ -86,12 +86,12 @@ func seals(t *testing.T, w *world, signer *seal.Signer, witnesses ...seal.Witnes
 }
 
 // samples are some recorded claims of each reason.
-func samples(t *testing.T, w *world, each int) map[reason.Code][]store.ClaimRow {
+func samples(t testing.TB, w *world, each int) map[reason.Code][]store.ClaimRow {
 	t.Helper()
 	found := map[reason.Code][]store.ClaimRow{}
 	for part := range w.db.Parts {
-		err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
-			return s.Claims(t.Context(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
+		err := w.db.Snapshot(context.Background(), part, func(s *store.Snapshot) error {
+			return s.Claims(context.Background(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
 				if code := c.Verdict.Reason; len(found[code]) < each {
 					found[code] = append(found[code], *c)
 				}
@@ -102,6 +102,70 @@ func samples(t *testing.T, w *world, each int) map[reason.Code][]store.ClaimRow 
 		}
 	}
 	return found
+}
+
+// corrected are some claims that were judged in the place of others, and some that were reversed.
+func corrected(t *testing.T, w *world, each int) (again, reversed []store.ClaimRow) {
+	t.Helper()
+	for part := range w.db.Parts {
+		corrections := map[int64]bool{}
+		err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
+			if err := s.Batches(t.Context(), func(b *store.BatchRow) { corrections[b.Number] = b.Correction }); err != nil {
+				return err
+			}
+			return s.Claims(t.Context(), store.Range{From: 1, To: 1 << 40}, func(c *store.ClaimRow) {
+				if corrections[c.Verdict.Ref.Batch] && len(again) < each {
+					again = append(again, *c)
+				}
+				if c.Reversed != 0 && len(reversed) < each {
+					reversed = append(reversed, *c)
+				}
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return again, reversed
+}
+
+// A claim that a correction judged has a receipt as any other, by what it was judged by; a reversed one keeps its own.
+func TestReceiptsOfCorrections(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := live(t, url, 12, 9)
+		_, witnesses := sealed(t, w)
+		again, reversed := corrected(t, w, 60)
+		if len(again) < 20 || len(reversed) < 20 {
+			t.Fatalf("%d claims stand in the place of others, and %d were reversed", len(again), len(reversed))
+		}
+		for i, row := range append(again, reversed...) {
+			r, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, "", witnesses)
+			if err != nil {
+				t.Fatalf("%s: %v", row.Verdict.Ref, err)
+			}
+			if _, err := proof.Verify(r.Encode(), proof.Trust{}); err != nil {
+				t.Fatalf("%s: %v\n%s", row.Verdict.Ref, err, r.Encode())
+			}
+			if i < len(again) != (r.Again != nil) && row.Reversed == 0 {
+				t.Errorf("%s: in whose place: %+v", row.Verdict.Ref, r.Again)
+			}
+			if r.Again == nil {
+				continue
+			}
+			// A receipt that hides that it is of a correction, or says to be of one, is none.
+			said := *r
+			said.Again = nil
+			if _, err := proof.Verify(said.Encode(), proof.Trust{}); err == nil {
+				t.Errorf("%s passes as a claim that was judged as it came", row.Verdict.Ref)
+			}
+			early := *r.Again
+			early.At -= 1e6
+			said.Again = &early
+			if _, err := proof.Verify(said.Encode(), proof.Trust{}); err == nil {
+				t.Errorf("%s passes as judged at another time", row.Verdict.Ref)
+			}
+		}
+	})
 }
 
 // Every recorded claim has a receipt, the refused ones too, that proves it without the database.

@@ -6,13 +6,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tanpu/tanpu/flows/correct"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/link"
 	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
@@ -36,6 +39,10 @@ type world struct {
 	sent    []claim.Claim // some of them are sent again
 	next    int           // id of the next claim
 	most    int           // claims in a batch, at most
+	desk    *correct.Desk
+	told    map[store.AccountID]map[int64]bool // batches of corrections that were counted
+	undone  map[claim.Why]int                  // reversals
+	anew    int64                              // claims that took the place of others
 }
 
 type member struct {
@@ -79,7 +86,8 @@ func newWorld(t testing.TB, url string, parts, members int) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, db: db, book: book, random: rand.New(rand.NewPCG(1, 2)), now: time.Date(2026, 3, 2, 12, 0, 0, 0, local),
-		judge: &intake.Judge{DB: db}, late: &intake.Judge{DB: db, Backfill: true}, seen: map[reason.Code]int{}, most: 60}
+		judge: &intake.Judge{DB: db}, late: &intake.Judge{DB: db, Backfill: true}, seen: map[reason.Code]int{}, most: 60,
+		desk: correct.New(db), told: map[store.AccountID]map[int64]bool{}, undone: map[claim.Why]int{}}
 	for range members {
 		w.join()
 	}
@@ -283,6 +291,81 @@ func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 	}
 }
 
+// corrections has partners take back or replace some of what they reported.
+func (w *world) corrections(n int) {
+	w.t.Helper()
+	for range n {
+		c := w.sent[w.random.IntN(len(w.sent))]
+		r := correct.Request{Subject: c.Sub, Partner: c.Partner, ID: c.ID, By: c.Partner, Reason: "the meter was read \"twice\""}
+		w.now = w.now.Add(time.Millisecond)
+		if w.random.IntN(2) == 0 {
+			w.corrected(w.desk.Retract(context.Background(), r, w.now.UnixMicro()))
+			continue
+		}
+		with := c
+		w.next++
+		with.ID = fmt.Sprint(w.next)
+		if len(c.Quantities) > 0 && w.random.IntN(2) == 0 {
+			with.Quantities = []claim.Quantity{{Name: c.Quantities[0].Name, Text: "2"}}
+		} else if c.Scenario == "bike" || c.Scenario == "walk" {
+			with.Start -= 3600e6 * w.random.Int64N(3)
+			with.End = with.Start + 600e6
+		}
+		w.corrected(w.desk.Replace(context.Background(), r, with, w.now.UnixMicro()))
+		w.sent = append(w.sent, with)
+	}
+}
+
+// cure has what was refused for want of a scenario judged again, once there is one.
+func (w *world) cure() {
+	w.t.Helper()
+	var refs []claim.Ref
+	for _, row := range samples(w.t, w, 100)[reason.ScenarioOff] {
+		if row.Reversed == 0 {
+			refs = append(refs, row.Verdict.Ref)
+		}
+	}
+	for i, f := range documents(w.t) {
+		if f.Name == "city.programme.yaml" {
+			text := strings.Replace(string(f.Text), "scenarios:\n", "scenarios:\n  swim: {methodology: BIKE, partners: [rides]}\n", 1)
+			if _, err := publish.Publish(context.Background(), w.db, []publish.File{{Name: f.Name, Text: []byte(text)}}); err != nil {
+				w.t.Fatal(i, err)
+			}
+		}
+	}
+	w.now = w.now.Add(time.Second)
+	list, err := w.desk.Rejudge(context.Background(), refs, "the scenario was published late", w.now.UnixMicro())
+	for _, done := range list {
+		w.corrected(done, err)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) corrected(done *correct.Done, err error) {
+	w.t.Helper()
+	if err != nil {
+		if fault.KindOf(err) == "" {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	if done.Batch == 0 || w.told[done.Account][done.Batch] {
+		return
+	}
+	if w.told[done.Account] == nil {
+		w.told[done.Account] = map[int64]bool{}
+	}
+	w.told[done.Account][done.Batch] = true
+	for _, c := range done.Changes {
+		w.undone[c.Why]++
+		if c.Next != nil {
+			w.anew++
+		}
+	}
+}
+
 // recorded is how many claims left a row.
 func (w *world) recorded() (n int64) {
 	for code, k := range w.seen {
@@ -290,7 +373,7 @@ func (w *world) recorded() (n int64) {
 			n += int64(k)
 		}
 	}
-	return n
+	return n + w.anew
 }
 
 // live builds a world and lets it live: consents end, meters are registered after they were read.
@@ -299,6 +382,9 @@ func live(t testing.TB, url string, members, days int) *world {
 	w.meters()
 	for day := range days {
 		w.day()
+		if day > 1 { // damage is done to some of the batches before
+			w.corrections(len(w.members))
+		}
 		switch day {
 		case 4:
 			for _, m := range w.members[:3] {
@@ -321,6 +407,7 @@ func live(t testing.TB, url string, members, days int) *world {
 			}
 			w.now = w.now.Add(time.Second)
 			w.meters()
+			w.cure()
 		}
 	}
 	return w

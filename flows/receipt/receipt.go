@@ -45,10 +45,11 @@ func Make(ctx context.Context, db *store.DB, ref claim.Ref, partner string, witn
 		return nil, err
 	}
 	r := &proof.Receipt{Form: proof.ReceiptForm, Documents: []proof.ReceiptDocument{}}
-	row, err := rowOf(c)
+	row, err := c.Row()
 	if err != nil {
 		return nil, err
 	}
+	row.Again = c.Again
 	if err := m.gather(r, c, row); err != nil {
 		return nil, err
 	}
@@ -70,19 +71,12 @@ func Make(ctx context.Context, db *store.DB, ref claim.Ref, partner string, witn
 	return r, nil
 }
 
-// rowOf puts a recorded claim together as it was judged.
-func rowOf(c *store.Recorded) (*claim.Row, error) {
-	said := c.Claim
-	if !claim.ParseBody(&said, c.Body) {
-		return nil, fmt.Errorf("claim %s has a body that could not have been recorded", c.Verdict.Ref)
+// basis is what a claim was judged by: its batch says it, unless it was judged in another's place.
+func basis(c *store.Recorded) claim.Basis {
+	if c.Again != nil {
+		return c.Again.Basis
 	}
-	row := &claim.Row{Claim: &said, Body: c.Body, Account: c.Account, Link: c.Link, Programme: c.Programme, Group: c.Group, Vintage: c.Vintage,
-		Holder: c.Holder, Verdict: c.Verdict}
-	for line := range strings.Lines(c.Used) {
-		what, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		row.Used = append(row.Used, methodology.Use{What: what, Value: value})
-	}
-	return row, nil
+	return claim.Basis{At: c.Batch.At, Rulebook: c.Batch.Rulebook, Backfill: c.Batch.Backfill}
 }
 
 // A maker proves things in one log under one head.
@@ -150,7 +144,7 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 	if err := m.signers(r); err != nil {
 		return err
 	}
-	if m.documents, err = m.db.Documents(m.ctx, c.Batch.Rulebook); err != nil {
+	if m.documents, err = m.db.Documents(m.ctx, basis(c).Rulebook); err != nil {
 		return err
 	}
 	for _, d := range needed(m.documents, row) {
@@ -269,11 +263,12 @@ func methodOf(documents []store.Document, row *claim.Row) string {
 
 // work writes the working, as whoever checks the receipt will find it.
 func (m *maker) work(r *proof.Receipt, c *store.Recorded, row *claim.Row) error {
-	book, err := rulebook.Bind(c.Batch.Rulebook, m.texts)
+	by := basis(c)
+	book, err := rulebook.Bind(by.Rulebook, m.texts)
 	if err != nil {
 		return err
 	}
-	again, given, err := claim.Rejudge(claim.Session{Book: book, At: c.Batch.At, Backfill: c.Batch.Backfill}, row)
+	again, given, err := claim.Rejudge(claim.Session{Book: book, At: by.At, Backfill: by.Backfill}, row)
 	if err == nil {
 		r.Working, err = proof.WorkingOf(again, given)
 	}

@@ -18,7 +18,7 @@ import (
 type Batch struct {
 	ledger.Batch
 	*Outcome
-	Leaves []ledger.Hash // of the rows, in order
+	Leaves []ledger.Hash // of the reversals and rows, in order
 	Totals []Total       // what it adds to the day's totals, in order
 }
 
@@ -32,9 +32,12 @@ type Total struct {
 // Seal makes the batch's record from what was judged and where the partition stood: record holds part,
 // number, instant, rulebook, backfill and the hash of the batch before; secret salts its totals.
 func Seal(record ledger.Batch, o *Outcome, book *rulebook.Rulebook, secret []byte) *Batch {
-	b := &Batch{Batch: record, Outcome: o, Leaves: make([]ledger.Hash, len(o.Rows))}
+	b := &Batch{Batch: record, Outcome: o, Leaves: make([]ledger.Hash, 0, len(o.Reversals)+len(o.Rows))}
+	for i := range o.Reversals {
+		b.Leaves = append(b.Leaves, o.Reversals[i].LeafHash())
+	}
 	for i := range o.Rows {
-		b.Leaves[i] = LeafHash(&o.Rows[i])
+		b.Leaves = append(b.Leaves, LeafHash(&o.Rows[i]))
 	}
 	b.Totals = totals(o, book, record.At)
 	b.Batch.Root = ledger.Root(b.Leaves)
@@ -65,6 +68,11 @@ func totals(o *Outcome, book *rulebook.Rulebook, at Micros) []Total {
 		r := &o.Rows[i]
 		key := Total{Programme: r.Programme, Method: r.Verdict.Method, Vintage: r.Vintage, Reason: r.Verdict.Reason}
 		add(key, 1, r.Verdict.Milligrams, r.Verdict.Points)
+	}
+	for i := range o.Reversals {
+		if r := &o.Reversals[i]; r.Was.Kind() == reason.Accepted { // a refusal that was judged again took nothing from anybody
+			add(Total{Programme: r.Programme, Method: r.Method, Vintage: r.Vintage, Reason: reason.Reversed}, 1, -r.Milligrams, -r.Points)
+		}
 	}
 	for c, n := range o.Counts {
 		add(Total{Programme: c.Programme, Reason: c.Reason}, n, 0, 0)

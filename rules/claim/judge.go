@@ -28,6 +28,8 @@ type Row struct {
 	Method    *methodology.Methodology // nil where none was reached
 	Used      []methodology.Use        // earlier values, factors and cap usage that it was judged by
 	Key       [32]byte                 // the account's
+	Again     *Again                   // nil for a claim that was judged as it came
+	Times     int                      // how often it was judged again
 }
 
 // An Outcome is all that follows from judging a docket. Its entry sums to zero.
@@ -37,6 +39,10 @@ type Outcome struct {
 	Counts   Counts    // the others
 	Entry    ledger.Entry
 	Changed  *Known // slots, usage, history and nets as they are now; only those that changed
+
+	// Of a correction only.
+	Reversals []Reversal // they come before the rows, whose ordinals go on from theirs
+	Gone      Gone
 }
 
 // Judge goes through the docket in order of arrival; the first reason that applies is the verdict.

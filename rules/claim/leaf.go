@@ -55,7 +55,7 @@ func Leaf(b []byte, r *Row, private ledger.Hash) []byte {
 	if private != (ledger.Hash{}) {
 		b = append(hex.AppendEncode(append(comma(b), `"private":"`...), private[:]), '"')
 	}
-	return append(b, `}}`...)
+	return append(appendAgain(append(b, '}'), r.Again), '}')
 }
 
 // Private is the canonical text of what only the member may see of a verdict: who else reported the act, and

@@ -18,6 +18,9 @@ type memory struct {
 	links    map[string]*claim.Link
 	batches  int64
 	rows     []claim.Row
+	basis    map[int64]claim.Basis // of batches
+	reversed map[claim.Ref]bool
+	undone   []claim.Reversal
 	same     map[claim.Identity]claim.Recorded
 	slots    map[claim.Slot]claim.Counted
 	usage    map[claim.Period]claim.Usage
@@ -29,6 +32,8 @@ func newMemory(book *rulebook.Rulebook) *memory {
 	return &memory{
 		book:     book,
 		links:    map[string]*claim.Link{},
+		basis:    map[int64]claim.Basis{},
+		reversed: map[claim.Ref]bool{},
 		same:     map[claim.Identity]claim.Recorded{},
 		slots:    map[claim.Slot]claim.Counted{},
 		usage:    map[claim.Period]claim.Usage{},
@@ -51,17 +56,103 @@ func (w *memory) judge(t testing.TB, s claim.Session, claims []claim.Claim) *cla
 	w.batches++
 	o := d.Judge(3, w.batches, w.answer(&d.Needs))
 	b := claim.Seal(ledger.Batch{Part: 3, Number: w.batches, At: s.At, Rulebook: s.Book.Number, Backfill: s.Backfill}, o, s.Book, []byte("secret"))
+	w.basis[w.batches] = claim.Basis{At: s.At, Rulebook: s.Book.Number, Backfill: s.Backfill}
 	w.keep(t, b)
-	rejudge(t, s, b)
+	rejudge(t, func(*claim.Row) claim.Session { return s }, b)
 	return b
 }
 
+// file is all that the memory holds of one account.
+func (w *memory) file(account claim.Number) *claim.File {
+	f := &claim.File{Part: 3, Account: account, Links: w.links, Known: claim.NewKnown(), Balances: map[ledger.Key]int64{},
+		Book: func(int64) (*rulebook.Rulebook, error) { return w.book, nil }}
+	for _, l := range w.links {
+		for _, o := range l.Objects {
+			f.Objects = append(f.Objects, claim.Registered{Object: o})
+		}
+	}
+	for _, r := range w.rows {
+		if r.Account == account {
+			f.Claims = append(f.Claims, claim.Past{Row: r, Basis: w.basis[r.Verdict.Ref.Batch]})
+		}
+	}
+	for _, r := range w.undone {
+		if r.Account == account {
+			f.Reversals = append(f.Reversals, r)
+		}
+	}
+	for k, v := range w.slots {
+		if k.Account == account {
+			f.Known.Slots[k] = v
+		}
+	}
+	for k, v := range w.usage {
+		if k.Account == account {
+			f.Known.Usage[k] = v
+		}
+	}
+	for k, v := range w.kept {
+		if k.Account == account {
+			f.Known.Kept[k] = v
+		}
+	}
+	for k, v := range w.balances {
+		if k.Holder == ledger.Holder(account) {
+			f.Balances[k] = v
+			if k.Asset.Kind() == "NET" {
+				f.Known.Nets[k] = v
+			}
+		}
+	}
+	return f
+}
+
+// correct carries out a correction, or says why not.
+func (w *memory) correct(t testing.TB, account claim.Number, r *claim.Correction, at claim.Micros, change func(*claim.File)) (*claim.Batch, error) {
+	t.Helper()
+	f := w.file(account)
+	if change != nil {
+		change(f)
+	}
+	o, err := claim.Correct(f, r, w.batches+1, claim.Basis{At: at, Rulebook: w.book.Number})
+	if err != nil {
+		return nil, err
+	}
+	w.batches++
+	w.basis[w.batches] = claim.Basis{At: at, Rulebook: w.book.Number}
+	b := claim.Seal(ledger.Batch{Part: 3, Number: w.batches, At: at, Rulebook: w.book.Number, Correction: true}, o, w.book, []byte("secret"))
+	for i, r := range b.Reversals {
+		if ref := (claim.Ref{Part: 3, Batch: b.Number, Ord: i}); r.Ref != ref || w.reversed[r.Of] {
+			t.Errorf("reversal %d of batch %d is %s, of %s", i, b.Number, r.Ref, r.Of)
+		}
+		w.reversed[r.Of] = true
+		w.undone = append(w.undone, r)
+	}
+	for _, k := range b.Gone.Slots {
+		delete(w.slots, k)
+	}
+	for _, k := range b.Gone.Usage {
+		delete(w.usage, k)
+	}
+	for _, k := range b.Gone.Kept {
+		delete(w.kept, k)
+	}
+	for k := range b.Changed.Kept {
+		delete(w.kept, k)
+	}
+	w.keep(t, b)
+	rejudge(t, func(r *claim.Row) claim.Session {
+		return claim.Session{Book: w.book, At: r.Again.At, Backfill: r.Again.Backfill}
+	}, b)
+	return b, nil
+}
+
 // rejudge has each row judged again from what its leaf says, which must come out the same.
-func rejudge(t testing.TB, s claim.Session, b *claim.Batch) {
+func rejudge(t testing.TB, session func(*claim.Row) claim.Session, b *claim.Batch) {
 	t.Helper()
 	for i := range b.Rows {
 		r := &b.Rows[i]
-		again, _, err := claim.Rejudge(s, r)
+		again, _, err := claim.Rejudge(session(r), r)
 		if err != nil {
 			t.Fatalf("%s: %v", claim.Leaf(nil, r, ledger.Hash{}), err)
 		}
@@ -105,7 +196,7 @@ func (w *memory) answer(needs *claim.Needs) *claim.Known {
 		for _, r := range w.rows {
 			place := [2]int64{r.Verdict.Ref.Batch, int64(r.Verdict.Ref.Ord)}
 			if r.Account == n.Account && r.Group == n.Group && n.From <= r.Claim.Start && r.Claim.Start <= n.To &&
-				r.Verdict.Reason.Kind() == reason.Accepted && !seen[place] {
+				r.Verdict.Reason.Kind() == reason.Accepted && !seen[place] && !w.reversed[r.Verdict.Ref] {
 				seen[place] = true
 				k.Spans[n.Line] = append(k.Spans[n.Line], claim.Span{Start: r.Claim.Start, End: r.Claim.End, By: r.Claim.Partner})
 			}
@@ -119,13 +210,15 @@ func (w *memory) keep(t testing.TB, b *claim.Batch) {
 	for i := range b.Rows {
 		r := &b.Rows[i]
 		id := claim.Identity{Account: r.Account, Partner: r.Claim.Partner, ID: r.Claim.ID}
-		if _, twice := w.same[id]; twice {
+		if _, twice := w.same[id]; twice && r.Times == 0 {
 			t.Errorf("%v is recorded twice", id)
 		}
-		if ref := (claim.Ref{Part: 3, Batch: b.Number, Ord: i}); r.Verdict.Ref != ref {
+		if ref := (claim.Ref{Part: 3, Batch: b.Number, Ord: len(b.Reversals) + i}); r.Verdict.Ref != ref {
 			t.Errorf("row %d of batch %d has the reference %s", i, b.Number, r.Verdict.Ref)
 		}
-		w.same[id] = claim.Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: claim.Body(r.Claim), Verdict: r.Verdict}
+		if r.Times == 0 {
+			w.same[id] = claim.Recorded{Scenario: r.Claim.Scenario, Start: r.Claim.Start, End: r.Claim.End, Body: claim.Body(r.Claim), Verdict: r.Verdict}
+		}
 		w.rows = append(w.rows, *r)
 	}
 	for k, v := range b.Changed.Slots {

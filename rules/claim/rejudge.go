@@ -18,19 +18,7 @@ import (
 // the verdict wrong; one that is the same proves everything but that. Working is what the methodology needs to
 // explain its result, and nil where none was reached.
 func Rejudge(s Session, recorded *Row) (row *Row, working *methodology.Given, err error) {
-	c := *recorded.Claim
-	l := &Link{
-		Sub: c.Sub, Account: 1, Number: 1, Programme: recorded.Programme, Partner: c.Partner,
-		Purposes: []string{Credit}, Since: math.MinInt64,
-	}
-	if recorded.Holder == ledger.Applicant {
-		l.Purposes = append(l.Purposes, Assign)
-	}
-	if c.Object != "" && recorded.Verdict.Reason != reason.ObjectUnknown {
-		l.Objects = []string{c.Object}
-	}
-	d := Open(s, []Claim{c}, map[string]*Link{c.Sub: l})
-	known, err := recalled(d, recorded)
+	d, known, err := reopen(s, recorded)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +41,26 @@ func Rejudge(s Session, recorded *Row) (row *Row, working *methodology.Given, er
 	if len(rows) != 1 {
 		return nil, nil, fmt.Errorf("judged again the claim is not recorded")
 	}
+	rows[0].Again = recorded.Again
 	return &rows[0], working, nil
+}
+
+// reopen puts a recorded claim on a docket of its own, with what its leaf says was known then.
+func reopen(s Session, recorded *Row) (*Docket, *Known, error) {
+	c := *recorded.Claim
+	l := &Link{
+		Sub: c.Sub, Account: 1, Number: 1, Programme: recorded.Programme, Partner: c.Partner,
+		Purposes: []string{Credit}, Since: math.MinInt64,
+	}
+	if recorded.Holder == ledger.Applicant {
+		l.Purposes = append(l.Purposes, Assign)
+	}
+	if c.Object != "" && recorded.Verdict.Reason != reason.ObjectUnknown {
+		l.Objects = []string{c.Object}
+	}
+	d := Open(s, []Claim{c}, map[string]*Link{c.Sub: l})
+	known, err := recalled(d, recorded)
+	return d, known, err
 }
 
 // recalled makes known again what a recorded claim lists as used.
@@ -150,4 +157,24 @@ func limit(m *matter, known *Known, recorded *Row) *methodology.Limit {
 		}
 	}
 	return nil
+}
+
+// Credits are what a recorded claim left on its member's balances, found by judging it again as Rejudge does: points, the
+// reduction where the member holds it, and the result that a net: year adds up.
+func Credits(s Session, recorded *Row) (map[ledger.Asset]int64, error) {
+	d, known, err := reopen(s, recorded)
+	if err != nil {
+		return nil, err
+	}
+	o := d.Judge(0, 1, known)
+	if len(o.Rows) != 1 || !same(&o.Rows[0], recorded) {
+		return nil, fmt.Errorf("claim %s judged again from its leaf comes out otherwise", recorded.Verdict.Ref)
+	}
+	credits := map[ledger.Asset]int64{}
+	for key, amount := range o.Entry.All() {
+		if key.Holder == 1 { // the account's number in a docket that was reopened
+			credits[key.Asset] = amount
+		}
+	}
+	return credits, nil
 }

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write what comes out into the scripts, 
 //
 // in which TIME is start/end, an instant, a whole day or a whole month in the script's zone, and VERDICT
 // is the reason with what was credited and the operands. Other lines set the scene: zone, at, backfill,
-// link, revoke, and balance, which looks. Each script is run in batches of several sizes, because how
+// link, revoke, spend, pool, and balance, which looks; retract, replace and again correct. Each script is run in batches of several sizes, because how
 // claims are split into batches must not matter.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/*.script")
@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, size := range []int{1, 2, 3, 1000} {
-				s := &script{memory: newMemory(library(t, documents(t))), t: t, size: size, zone: time.UTC}
+				s := &script{memory: newMemory(library(t, documents(t))), t: t, size: size, zone: time.UTC, pooled: map[claim.Ref]bool{}}
 				got := s.run(string(text))
 				if *update {
 					if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
@@ -85,6 +85,7 @@ type script struct {
 	zone    *time.Location
 	session claim.Session
 	waiting []claim.Claim
+	pooled  map[claim.Ref]bool
 	lines   []string // those of the claims that wait are open: what was judged is added to them
 	open    []int
 }
@@ -125,6 +126,14 @@ var commands = map[string]func(s *script, line int, words []string){
 	"link":     func(s *script, _ int, w []string) { s.link(w) },
 	"revoke":   func(s *script, _ int, w []string) { s.links[w[0]].Revoked = s.instant(w[1]) },
 	"balance":  func(s *script, i int, w []string) { s.say(i, s.balance(w[0])) },
+	"spend":    func(s *script, _ int, w []string) { s.spend(w) },
+	"pool":     func(s *script, _ int, w []string) { s.pool(w) },
+	"retract":  func(s *script, i int, w []string) { s.correct(i, claim.Retracted, w[0], w[1:2], nil) },
+	"replace": func(s *script, i int, w []string) {
+		c := s.claim(append(w[:1:1], w[2:]...))
+		s.correct(i, claim.Replaced, w[0], w[1:2], &c)
+	},
+	"again": func(s *script, i int, w []string) { s.correct(i, claim.Rejudged, w[0], strings.Split(w[1], ","), nil) },
 }
 
 // link SUB PROGRAMME PARTNER [account=1] [purposes=credit,assign,statistics] [since=…] [scenarios=…] [objects=…]
@@ -148,6 +157,74 @@ func (s *script) link(words []string) {
 		}
 	}
 	s.links[l.Sub] = l
+}
+
+// spend SUB ASSET AMOUNT: what it is spent for is no concern of ours.
+func (s *script) spend(words []string) {
+	var amount int64
+	fmt.Sscan(words[2], &amount)
+	s.balances[ledger.Key{Holder: ledger.Holder(s.links[words[0]].Account), Asset: ledger.Asset(words[1])}] -= amount
+	s.balances[ledger.Key{Holder: -99, Asset: ledger.Asset(words[1])}] += amount
+}
+
+// pool SUB ID…: these claims' reductions went into a lot.
+func (s *script) pool(words []string) {
+	for _, id := range words[1:] {
+		s.pooled[s.ref(words[0], id)] = true
+	}
+}
+
+// ref finds the claim of that id that was judged last.
+func (s *script) ref(sub, id string) (ref claim.Ref) {
+	for _, r := range s.rows {
+		if r.Claim.ID == id && r.Claim.Partner == s.links[sub].Partner && r.Account == s.links[sub].Account {
+			ref = r.Verdict.Ref
+		}
+	}
+	return ref
+}
+
+func (s *script) name(ref claim.Ref) string {
+	for _, r := range s.rows {
+		if r.Verdict.Ref == ref {
+			return r.Claim.ID
+		}
+	}
+	return "?"
+}
+
+func (s *script) correct(line int, why claim.Why, sub string, ids []string, with *claim.Claim) {
+	r := &claim.Correction{Why: why, With: with, By: s.links[sub].Partner, Reason: "a test"}
+	for _, id := range ids {
+		r.Of = append(r.Of, s.ref(sub, id))
+	}
+	b, err := s.memory.correct(s.t, s.links[sub].Account, r, s.session.At, func(f *claim.File) {
+		if len(s.pooled) > 0 {
+			f.Pooled = func(ref claim.Ref, _ ledger.Asset) bool { return s.pooled[ref] }
+		}
+	})
+	if err != nil {
+		s.say(line, strings.NewReplacer("3."+fmt.Sprint(r.Of[0].Batch)+"."+fmt.Sprint(r.Of[0].Ord), ids[0]).Replace(err.Error()))
+		return
+	}
+	var list []string
+	for _, r := range b.Reversals {
+		text := fmt.Sprintf("%s %s", r.Why, s.name(r.Of))
+		for _, n := range []struct {
+			n    int64
+			unit string
+		}{{-r.Milligrams, "mg"}, {-r.Points, "pt"}, {r.OwedMilligrams, "mg owed"}, {r.OwedPoints, "pt owed"}} {
+			if n.n != 0 {
+				text += fmt.Sprintf(" %d%s", n.n, n.unit)
+			}
+		}
+		if r.Next >= 0 {
+			row := b.Rows[r.Next-len(b.Reversals)]
+			text += fmt.Sprintf(" => %s %s", row.Claim.ID, outcome(row.Verdict))
+		}
+		list = append(list, text)
+	}
+	s.say(line, strings.Join(list, "; "))
 }
 
 func (s *script) claim(words []string) claim.Claim {

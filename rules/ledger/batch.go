@@ -12,14 +12,15 @@ type Hash = [sha256.Size]byte
 // A Batch is what is known for good of the claims of one partition that were judged in one transaction.
 // It gives away neither counts nor totals: on a quiet server a batch is one person.
 type Batch struct {
-	Part     int
-	Number   int64 // dense within the partition, from 1
-	At       int64 // its instant, µs UTC; never before that of the batch before it
-	Rulebook int64 // the documents it was judged by
-	Backfill bool  // judged without lateness and without the time from which a link is in force
-	Root     Hash  // Merkle root over the leaves of its recorded claims, in their order (RFC 6962)
-	Totals   Hash  // salted commitment to its totals
-	Prev     Hash  // hash of the batch before it in its partition; zero for the first
+	Part       int
+	Number     int64 // dense within the partition, from 1
+	At         int64 // its instant, µs UTC; never before that of the batch before it
+	Rulebook   int64 // the documents it was judged by
+	Backfill   bool  // judged without lateness and without the time from which a link is in force
+	Correction bool  // of one account's claims that were recorded before; its leaves begin with its reversals
+	Root       Hash  // Merkle root over the leaves of its recorded claims, in their order (RFC 6962)
+	Totals     Hash  // salted commitment to its totals
+	Prev       Hash  // hash of the batch before it in its partition; zero for the first
 }
 
 // Record is the batch's canonical text: one line of JSON with its keys in this order.
@@ -35,6 +36,9 @@ func (b *Batch) Record() []byte {
 	r = strconv.AppendInt(r, b.Rulebook, 10)
 	if b.Backfill {
 		r = append(r, `,"backfill":true`...)
+	}
+	if b.Correction {
+		r = append(r, `,"correction":true`...)
 	}
 	r = appendHash(append(r, `,"root":"`...), b.Root)
 	r = appendHash(append(r, `","totals":"`...), b.Totals)

@@ -39,6 +39,9 @@ const (
 // Retry is no verdict: the claim was not judged and should be sent again.
 const Retry Code = "retry"
 
+// Reversed is no verdict: in totals it stands for claims that had been accepted, and whose credit was taken back.
+const Reversed Code = "reversed"
+
 // A Kind is what a verdict amounts to.
 type Kind string
 

@@ -57,15 +57,16 @@ type Document struct {
 
 // A Batch is the claims of one partition that were judged in one transaction. See ledger.Batch.
 type Batch struct {
-	Type     string `json:"type"`
-	Part     int    `json:"part"`
-	Number   int64  `json:"number"` // dense within the partition, from 1
-	At       int64  `json:"at"`
-	Rulebook int64  `json:"rulebook"`
-	Backfill bool   `json:"backfill,omitempty"`
-	Root     Hash   `json:"root"`   // over the salted leaves of its claims with their outcomes
-	Totals   Hash   `json:"totals"` // salted commitment
-	Prev     Hash   `json:"prev"`   // SHA-256 of the entry of the batch before it in its partition
+	Type       string `json:"type"`
+	Part       int    `json:"part"`
+	Number     int64  `json:"number"` // dense within the partition, from 1
+	At         int64  `json:"at"`
+	Rulebook   int64  `json:"rulebook"`
+	Backfill   bool   `json:"backfill,omitempty"`
+	Correction bool   `json:"correction,omitempty"`
+	Root       Hash   `json:"root"`   // over the salted leaves of its claims with their outcomes
+	Totals     Hash   `json:"totals"` // salted commitment
+	Prev       Hash   `json:"prev"`   // SHA-256 of the entry of the batch before it in its partition
 }
 
 // Links are consents granted or ended in one transaction.
@@ -112,13 +113,13 @@ func (*Totals) kind() string   { return TotalsType }
 
 // OfBatch is a batch's entry. Its text is the one that the batch's hash is over.
 func OfBatch(b *ledger.Batch) *Batch {
-	return &Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill,
+	return &Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill, Correction: b.Correction,
 		Root: Hash(b.Root), Totals: Hash(b.Totals), Prev: Hash(b.Prev)}
 }
 
 // Ledger is the batch that the entry is of.
 func (b *Batch) Ledger() ledger.Batch {
-	return ledger.Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill,
+	return ledger.Batch{Part: b.Part, Number: b.Number, At: b.At, Rulebook: b.Rulebook, Backfill: b.Backfill, Correction: b.Correction,
 		Root: ledger.Hash(b.Root), Totals: ledger.Hash(b.Totals), Prev: ledger.Hash(b.Prev)}
 }
 

@@ -14,6 +14,7 @@ var samples = []Entry{
 	&Document{Rulebook: 7, Kind: "methodology", Name: "<骑行>@1", At: 3, SHA256: Hash{2}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
+	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Correction: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Links{Part: 1, Number: 2, At: 3, Root: Hash{4}},
 	&Totals{Number: 1, Programme: "p", Method: "M@1", Vintage: "2026", From: "2026-08-01", To: "2026-08-02", Least: 10, Claims: 1, Reduction: 2, Points: 3},
 }
@@ -42,7 +43,7 @@ func TestText(t *testing.T) {
 
 // A batch's entry is the text that its hash is over.
 func TestOfBatch(t *testing.T) {
-	b := ledger.Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: ledger.Hash{1}, Totals: ledger.Hash{2}, Prev: ledger.Hash{3}}
+	b := ledger.Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Correction: true, Root: ledger.Hash{1}, Totals: ledger.Hash{2}, Prev: ledger.Hash{3}}
 	if got, want := string(Text(OfBatch(&b))), string(b.Record()); got != want {
 		t.Errorf("entry %s, record %s", got, want)
 	}

@@ -79,10 +79,14 @@ CREATE TABLE claim (
   holder bigint NOT NULL,
   mg bigint NOT NULL,
   points bigint NOT NULL,
+  again integer NOT NULL,
+  reversed bigint NOT NULL,
   PRIMARY KEY (part, account, grp, start, batch, ord)
 );
-CREATE UNIQUE INDEX claim_identity ON claim USING btree (part, account, partner, id);
+CREATE UNIQUE INDEX claim_identity ON claim USING btree (part, account, partner, id) WHERE (again = 0);
+CREATE TRIGGER claim_reversed_once BEFORE UPDATE ON claim FOR EACH ROW WHEN (((old.reversed <> 0) OR (new.reversed <= 0))) EXECUTE FUNCTION claim_reversed_once();
 GRANT INSERT, SELECT ON claim TO {runtime};
+GRANT UPDATE (reversed) ON claim TO {runtime};
 CREATE TABLE consent (
   part integer NOT NULL,
   number bigint NOT NULL,
@@ -132,7 +136,7 @@ CREATE TABLE history (
   value text COLLATE "C" NOT NULL,
   PRIMARY KEY (part, account, method, input, object, period)
 );
-GRANT INSERT, SELECT ON history TO {runtime};
+GRANT DELETE, INSERT, SELECT, UPDATE ON history TO {runtime};
 CREATE TABLE link (
   part integer NOT NULL,
   account bigint NOT NULL,
@@ -238,6 +242,27 @@ CREATE TABLE request (
   PRIMARY KEY (part, key, step)
 );
 GRANT INSERT, SELECT ON request TO {runtime};
+CREATE TABLE reversal (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  batch bigint NOT NULL,
+  ord integer NOT NULL,
+  of_batch bigint NOT NULL,
+  of_ord integer NOT NULL,
+  why text COLLATE "C" NOT NULL,
+  who text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  owed_mg bigint NOT NULL,
+  owed_points bigint NOT NULL,
+  next_ord integer NOT NULL,
+  next_at bigint NOT NULL,
+  next_rulebook bigint NOT NULL,
+  next_backfill integer NOT NULL,
+  PRIMARY KEY (part, account, batch, ord)
+);
+GRANT INSERT, SELECT ON reversal TO {runtime};
 CREATE TABLE slot (
   part integer NOT NULL,
   account bigint NOT NULL,
@@ -248,7 +273,7 @@ CREATE TABLE slot (
   partner text COLLATE "C" NOT NULL,
   PRIMARY KEY (part, account, grp, key)
 );
-GRANT INSERT, SELECT, UPDATE ON slot TO {runtime};
+GRANT DELETE, INSERT, SELECT, UPDATE ON slot TO {runtime};
 CREATE TABLE testimony (
   part integer NOT NULL,
   root bytea NOT NULL,
@@ -292,4 +317,4 @@ CREATE TABLE usage (
   used text COLLATE "C" NOT NULL,
   PRIMARY KEY (part, account, method, period)
 );
-GRANT INSERT, SELECT, UPDATE ON usage TO {runtime};
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage TO {runtime};

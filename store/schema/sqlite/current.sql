@@ -39,12 +39,13 @@ CREATE TABLE claim (
   batch INTEGER NOT NULL, ord INTEGER NOT NULL, finish INTEGER NOT NULL, link INTEGER NOT NULL,
   partner TEXT NOT NULL, id TEXT NOT NULL, programme TEXT NOT NULL, scenario TEXT NOT NULL,
   body TEXT NOT NULL, method TEXT NOT NULL, vintage TEXT NOT NULL, reason TEXT NOT NULL, operands TEXT NOT NULL,
-  used TEXT NOT NULL, holder INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL,
+  used TEXT NOT NULL, holder INTEGER NOT NULL, mg INTEGER NOT NULL, points INTEGER NOT NULL, again INTEGER NOT NULL DEFAULT 0, reversed INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (part, account, grp, start, batch, ord)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX claim_identity ON claim (part, account, partner, id);
+CREATE UNIQUE INDEX claim_identity ON claim (part, account, partner, id) WHERE again = 0;
 CREATE TRIGGER claim_no_delete BEFORE DELETE ON claim BEGIN SELECT RAISE(ABORT, 'claim is append-only'); END;
-CREATE TRIGGER claim_no_update BEFORE UPDATE ON claim BEGIN SELECT RAISE(ABORT, 'claim is append-only'); END;
+CREATE TRIGGER claim_no_update BEFORE UPDATE OF part, account, grp, start, batch, ord, finish, link, partner, id, programme, scenario, body, method, vintage, reason, operands, used, holder, mg, points, again ON claim BEGIN SELECT RAISE(ABORT, 'claim is append-only'); END;
+CREATE TRIGGER claim_reversed_once BEFORE UPDATE OF reversed ON claim WHEN OLD.reversed <> 0 OR NEW.reversed <= 0 BEGIN SELECT RAISE(ABORT, 'a claim is reversed once'); END;
 CREATE TABLE consent (
   part INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, root BLOB NOT NULL,
   leaves BLOB NOT NULL, links BLOB NOT NULL, -- in order: 32-byte leaf hash; 8-byte account, 4-byte link, 1 byte: 0 granted, 1 ended
@@ -72,8 +73,6 @@ CREATE TABLE history (
   object TEXT NOT NULL, period TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (part, account, method, input, object, period)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER history_no_delete BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER history_no_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TABLE link (
   part INTEGER NOT NULL, account INTEGER NOT NULL, link INTEGER NOT NULL, programme TEXT NOT NULL,
   partner TEXT NOT NULL, scenarios TEXT NOT NULL, purposes TEXT NOT NULL, since INTEGER NOT NULL,
@@ -130,6 +129,15 @@ CREATE TABLE request (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER request_no_delete BEFORE DELETE ON request BEGIN SELECT RAISE(ABORT, 'request is append-only'); END;
 CREATE TRIGGER request_no_update BEFORE UPDATE ON request BEGIN SELECT RAISE(ABORT, 'request is append-only'); END;
+CREATE TABLE reversal (
+  part INTEGER NOT NULL, account INTEGER NOT NULL, batch INTEGER NOT NULL, ord INTEGER NOT NULL, of_batch INTEGER NOT NULL, of_ord INTEGER NOT NULL,
+  why TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,
+  mg INTEGER NOT NULL, points INTEGER NOT NULL, owed_mg INTEGER NOT NULL, owed_points INTEGER NOT NULL,
+  next_ord INTEGER NOT NULL, next_at INTEGER NOT NULL, next_rulebook INTEGER NOT NULL, next_backfill INTEGER NOT NULL,
+  PRIMARY KEY (part, account, batch, ord)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER reversal_no_delete BEFORE DELETE ON reversal BEGIN SELECT RAISE(ABORT, 'reversal is append-only'); END;
+CREATE TRIGGER reversal_no_update BEFORE UPDATE ON reversal BEGIN SELECT RAISE(ABORT, 'reversal is append-only'); END;
 CREATE TABLE slot (
   part INTEGER NOT NULL, account INTEGER NOT NULL, grp TEXT NOT NULL, key TEXT NOT NULL,
   greatest INTEGER NOT NULL, included INTEGER NOT NULL, partner TEXT NOT NULL,
