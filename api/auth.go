@@ -110,7 +110,7 @@ func (s *Server) guard(ctx huma.Context, next func(huma.Context)) {
 	r, w := unwrap(ctx)
 	from, err := s.identify(r, roles...)
 	if err == nil && from.signed != nil && r.ContentLength != 0 {
-		err = signature.Refuse(signature.NotCovered, "this request has a body, which the signature does not cover")
+		err = signedBody(w, r)
 	}
 	if err != nil {
 		fail(w, err)

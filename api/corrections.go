@@ -10,7 +10,6 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
-	"github.com/tanpu/tanpu/store"
 )
 
 // A CorrectionRequest retracts a claim, or has another one take its place.
@@ -98,7 +97,7 @@ func replacement(b *CorrectionRequest, partner string) (claim.Claim, error) {
 	return claims[0], nil
 }
 
-func corrected(done *correct.Done, key store.Key, accept string) Corrected {
+func corrected(done *correct.Done, key sender, accept string) Corrected {
 	out := Corrected{Reversed: []Undone{}, JudgedAgain: []Undone{}}
 	if key.Role == Operator {
 		out.Account = done.Account.String()

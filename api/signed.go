@@ -1,6 +1,9 @@
 package api
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/signature"
 )
@@ -111,6 +115,27 @@ func signedClaims(r *http.Request, claims []claim.Claim) (salt [32]byte, leaves 
 			len(claims), signature.FormatRoot(got), signature.FormatRoot(want))
 	}
 	return salt, leaves, nil
+}
+
+// signedBody holds a body that is no claims against the root that was signed, which then is SHA-256 of its bytes,
+// and leaves it to be read again.
+func signedBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Header[signature.RootHeader] == nil {
+		return signature.Refuse(signature.NotCovered, "this request has a body, which the signature does not cover: sign %s with SHA-256 of the body", signature.RootHeader)
+	}
+	want, err := signature.ParseRoot(r.Header.Get(signature.RootHeader))
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDocument))
+	if err != nil {
+		return fault.New(fault.TooLarge, "the body cannot be read whole, or has more than %d bytes", maxDocument)
+	}
+	if got := ledger.Hash(sha256.Sum256(body)); got != want {
+		return signature.Refuse(signature.RootDiffers, "SHA-256 of the body is %s, and %s was signed", signature.FormatRoot(got), signature.FormatRoot(want))
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
 }
 
 // signedHeaders describes the headers of a signed request with claims.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"io"
@@ -110,7 +111,7 @@ func (p *production) recorded(t testing.TB) map[string]*store.ClaimRow {
 	}
 	byID := map[string]*store.ClaimRow{}
 	for i := range rows {
-		byID[rows[i].ID] = &rows[i]
+		byID[rows[i].ID] = &rows[i].ClaimRow
 	}
 	return byID
 }
@@ -471,5 +472,27 @@ func TestSignatureNotKept(t *testing.T) {
 		if _, found, err := testimony.Of(context.Background(), p.db, row); !found || err != nil {
 			t.Errorf("%s: found %v, %v", id, found, err)
 		}
+	}
+}
+
+// A partner corrects by a signed request, whose body the signature covers by its hash.
+func TestSignedCorrection(t *testing.T) {
+	p := newProduction(t, storetest.SQLite(t), Config{})
+	if status, text := p.do(t, p.signed(t, p.rides("c", 2, 1), [32]byte{}, time.Now())); status != 200 {
+		t.Fatal(status, text)
+	}
+	correction := func(id, signedFor string) *http.Request {
+		body := func(id string) string { return `{"subject":"` + p.sub + `","retracts":"` + id + `","reason":"a test"}` }
+		r := p.request(t, "POST", "/v1/corrections", "", body(id), "Content-Type", "application/json")
+		if signedFor != "" {
+			r.Header.Set(signature.RootHeader, signature.FormatRoot(sha256.Sum256([]byte(body(signedFor)))))
+		}
+		partner.Sign(r, p.key, time.Now())
+		return r
+	}
+	p.refused(t, "a body without its hash", correction("c0", ""), signature.NotCovered)
+	p.refused(t, "another body", correction("c1", "c0"), signature.RootDiffers)
+	if status, text := p.do(t, correction("c0", "c0")); status != 201 || !strings.Contains(text, `"retracted"`) {
+		t.Errorf("a signed correction: %d %s", status, text)
 	}
 }
