@@ -61,6 +61,8 @@ func (s *Server) correctClaim(ctx context.Context, in *struct {
 		return nil, fault.New(fault.Unfit, "say as source whose claim it is")
 	case key.Role != Operator && b.Source != "" && b.Source != key.Partner:
 		return nil, fault.New(fault.Forbidden, "your key is for the source %s", quote(key.Partner))
+	case !clean(b.Reason):
+		return nil, fault.New(fault.Invalid, "the reason holds control characters")
 	case b.Retracts != "" && b.Reason == "":
 		return nil, fault.New(fault.Unfit, "say the reason for which the claim is taken back")
 	}
@@ -152,6 +154,9 @@ func (s *Server) rejudge(ctx context.Context, in *struct {
 	Language string `header:"Accept-Language" doc:"For sentences: zh or en"`
 	Body     RejudgementRequest
 }) (*struct{ Body Rejudged }, error) {
+	if !clean(in.Body.Reason) {
+		return nil, fault.New(fault.Invalid, "the reason holds control characters")
+	}
 	var refs []claim.Ref
 	for _, text := range in.Body.Refs {
 		ref, ok := claim.ParseRef(text)

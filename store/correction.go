@@ -52,8 +52,9 @@ func (tx *Tx) File(ctx context.Context, n claim.Number) (*File, error) {
 }
 
 func (tx *Tx) keyOf(ctx context.Context, n claim.Number) (key [32]byte, err error) {
-	var opened, has []byte
-	err = tx.desk.conn.QueryRowContext(ctx, `SELECT ''||a.account, k.key FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
+	var opened int64
+	var has []byte
+	err = tx.desk.conn.QueryRowContext(ctx, `SELECT a.opened, k.key FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
 		WHERE a.part = $1 AND a.account = $2`, tx.Part, n).Scan(&opened, &has)
 	found, err := oneRow(err)
 	switch {

@@ -25,7 +25,7 @@ func (db *DB) Size(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// ClaimCount is how many claims are recorded.
+// ClaimCount is how many claims are recorded, and reversals of claims.
 func (db *DB) ClaimCount(ctx context.Context) (n int64, err error) {
 	err = db.read.QueryRowContext(ctx, "SELECT coalesce(sum(claims), 0) FROM batch").Scan(&n)
 	return n, err

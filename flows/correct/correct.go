@@ -21,11 +21,8 @@ import (
 	"github.com/tanpu/tanpu/store"
 )
 
-// MaxReason bounds the bytes of a reason, and MaxRefs the claims that an operator has judged again at once.
-const (
-	MaxReason = 1000
-	MaxRefs   = 1000
-)
+// MaxRefs bounds the claims that an operator has judged again at once.
+const MaxRefs = 1000
 
 // A Desk takes corrections.
 type Desk struct {
@@ -140,8 +137,9 @@ var errSaid = errors.New("this was done before, or changes nothing")
 
 // update corrects an account's claims as decide says, in one transaction.
 func (d *Desk) update(ctx context.Context, id store.AccountID, clock claim.Micros, decide func(*file) (*claim.Correction, error)) (*Done, error) {
-	done := &Done{Account: id}
+	var done *Done
 	err := d.Books.DB.UpdateBatch(ctx, id.Part, clock, func(tx *store.Tx) error {
+		done = &Done{Account: id}
 		f, err := d.open(ctx, tx, id.Number)
 		if err != nil {
 			return err
@@ -224,6 +222,9 @@ func (done *Done) tell(f *file, batch int64) {
 // Rejudge has refusals judged again by the rulebook of now: those of each account in one transaction. Either all of
 // them can be judged again, or none is. Sent again, it judges what was left, and tells of the rest what became of it.
 func (d *Desk) Rejudge(ctx context.Context, refs []claim.Ref, reason string, clock claim.Micros) ([]*Done, error) {
+	if len(refs) > MaxRefs {
+		return nil, fault.New(fault.TooLarge, "up to %d claims are judged again at once", MaxRefs)
+	}
 	accounts := map[store.AccountID][]claim.Ref{}
 	for _, ref := range refs {
 		c, err := d.Books.DB.RecordedClaim(ctx, ref)

@@ -49,7 +49,8 @@ func Curable(code reason.Code) bool {
 // What the member has spent, or what has gone into a lot, and is not made good by claims judged again, is charged to
 // the partner. The outcome's entry sums to zero. number is the batch's, now its instant and rulebook.
 func Correct(f *File, r *Correction, number int64, now Basis) (*Outcome, error) {
-	if err := f.arrange(); err != nil {
+	places, err := f.arrange()
+	if err != nil {
 		return nil, err
 	}
 	spans, err := f.spans()
@@ -58,7 +59,7 @@ func Correct(f *File, r *Correction, number int64, now Basis) (*Outcome, error) 
 	}
 	f.Known.Spans = spans
 	c := &correcting{
-		File: f, request: r, number: number, now: now,
+		File: f, request: r, number: number, now: now, places: places,
 		before: &Known{Slots: maps.Clone(f.Known.Slots), Usage: maps.Clone(f.Known.Usage), Kept: maps.Clone(f.Known.Kept)},
 		work:   Outcome{Changed: NewKnown(), Counts: Counts{}},
 	}
@@ -76,6 +77,7 @@ type correcting struct {
 	request *Correction
 	number  int64
 	now     Basis
+	places  map[Ref]*Past
 
 	targets []*standing // what is corrected; those that were refused have no docket
 	turns   []*turn     // what is judged, in order of arrival
@@ -102,12 +104,11 @@ type turn struct {
 // name finds the claims that are to be corrected, and what takes their place.
 func (c *correcting) name() error {
 	for _, ref := range c.request.Of {
-		i := slices.IndexFunc(c.Claims, func(p Past) bool { return p.Verdict.Ref == ref })
-		if i < 0 {
+		p := c.places[ref]
+		switch {
+		case p == nil:
 			return fault.New(fault.NotFound, "there is no claim %s", ref)
-		}
-		p := &c.Claims[i]
-		if p.reversed {
+		case p.reversed:
 			return fault.New(fault.Conflict, "claim %s was reversed before", ref)
 		}
 		s := &standing{Past: p}

@@ -45,9 +45,10 @@ type Past struct {
 // accepted reports whether the claim counts.
 func (p *Past) accepted() bool { return !p.reversed && p.Verdict.Reason.Kind() == reason.Accepted }
 
-// arrange finds out, reversal by reversal, which claims count no more, and what those that took their place were judged by.
-func (f *File) arrange() error {
-	places := make(map[Ref]*Past, len(f.Claims))
+// arrange finds out, reversal by reversal, which claims count no more, and what those that took their place were judged
+// by. It returns where each claim stands.
+func (f *File) arrange() (places map[Ref]*Past, err error) {
+	places = make(map[Ref]*Past, len(f.Claims))
 	for i := range f.Claims {
 		p := &f.Claims[i]
 		p.reversed, p.arrived = false, p.Verdict.Ref
@@ -57,7 +58,7 @@ func (f *File) arrange() error {
 		r := &f.Reversals[i]
 		p := places[r.Of]
 		if p == nil || p.reversed {
-			return fmt.Errorf("reversal %s is of a claim that is not there, or was reversed before", r.Ref)
+			return nil, fmt.Errorf("reversal %s is of a claim that is not there, or was reversed before", r.Ref)
 		}
 		p.reversed = true
 		if r.Next < 0 {
@@ -65,11 +66,11 @@ func (f *File) arrange() error {
 		}
 		next := places[Ref{r.Ref.Part, r.Ref.Batch, r.Next}]
 		if next == nil {
-			return fmt.Errorf("reversal %s names a claim in its place that is not there", r.Ref)
+			return nil, fmt.Errorf("reversal %s names a claim in its place that is not there", r.Ref)
 		}
 		next.Basis, next.arrived = r.Basis, p.arrived
 	}
-	return nil
+	return places, nil
 }
 
 // session is what a claim was judged in, and links the one that it names, with the objects that were registered by then.
