@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"sort"
 	"strings"
 
+	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/reason"
-	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -23,12 +22,9 @@ type judge struct {
 
 	who     *person
 	order   []*store.ClaimRow // the same in the order that is needed
-	known   *claim.Known
-	spans   map[claim.Line][]claim.Span // accepted so far, in order of start
-	entries map[ledger.Key]int64        // what they leave on the account's balances
-	claims  []claim.Claim               // of one batch
-	widest  []claim.Near
-	docket  claim.Docket
+	retrial claim.Retrial
+	entries map[ledger.Key]int64 // what they leave on the account's balances
+	claims  []claim.Claim        // of one batch
 }
 
 // account judges all claims of one account and holds what follows from them against what is recorded.
@@ -36,26 +32,17 @@ func (j *judge) account() {
 	n := j.rows[0].Account
 	if j.who = j.people[n]; j.who == nil {
 		j.foundAccount(Accounts, n, "it has %d claims, and was never opened", len(j.rows))
-		j.who = &person{}
+		j.who = &person{Person: &past.Person{}}
 	}
-	j.known, j.spans, j.entries = claim.NewKnown(), map[claim.Line][]claim.Span{}, map[ledger.Key]int64{}
+	j.retrial.Begin()
+	j.entries = map[ledger.Key]int64{}
 	j.order = j.order[:0]
 	for i := range j.rows {
 		j.order = append(j.order, &j.rows[i])
 	}
 	slices.SortFunc(j.order, func(a, b *store.ClaimRow) int { return cmp.Compare(a.Start, b.Start) })
 	j.overlaps()
-	slices.SortFunc(j.order, func(a, b *store.ClaimRow) int {
-		return cmp.Or(cmp.Compare(a.Verdict.Ref.Batch, b.Verdict.Ref.Batch), cmp.Compare(a.Verdict.Ref.Ord, b.Verdict.Ref.Ord))
-	})
-	for from := 0; from < len(j.order); {
-		to := from + 1
-		for to < len(j.order) && j.order[to].Verdict.Ref.Batch == j.order[from].Verdict.Ref.Batch {
-			to++
-		}
-		j.batch(j.order[from:to])
-		from = to
-	}
+	past.Arrived(j.order, j.batch)
 	if !j.who.partial {
 		j.compare()
 	}
@@ -80,10 +67,8 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 		j.who.partial = true
 		return
 	}
-	j.register(b.at)
-	j.docket.Reopen(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
-	j.near(j.docket.Needs.Near)
-	outcome := j.docket.JudgeAgain(j.Part, b.number, j.known)
+	j.who.At(b.at)
+	outcome := j.retrial.Judge(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.Part, b.number, j.claims, j.who.Links)
 	made := outcome.Rows
 	for i, r := range rows {
 		if len(made) == 0 || made[0].Claim != &j.claims[i] {
@@ -93,7 +78,6 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 		j.verdict(b, r, &made[0])
 		made = made[1:]
 	}
-	j.accepted(outcome.Rows, b.book)
 	for key, amount := range outcome.Entry.All() {
 		if key.Holder > 0 {
 			j.entries[key] += amount
@@ -133,69 +117,12 @@ func (j *judge) read(rows []*store.ClaimRow) bool {
 	return ok
 }
 
-// register gives the account's links the objects that were registered by then.
-func (j *judge) register(at claim.Micros) {
-	if len(j.who.objects) == 0 {
-		return
-	}
-	var objects []string
-	for _, o := range j.who.objects {
-		if o.at <= at {
-			objects = append(objects, o.object)
-		}
-	}
-	for _, l := range j.who.links {
-		l.Objects = objects
-	}
-}
-
-// near makes the accepted spans known that a docket asks for, and no more: in the order of years an
-// account has many.
-func (j *judge) near(needs []claim.Near) {
-	clear(j.known.Spans)
-	j.widest = j.widest[:0]
-	for _, n := range needs {
-		i := slices.IndexFunc(j.widest, func(w claim.Near) bool { return w.Line == n.Line })
-		if i < 0 {
-			j.widest = append(j.widest, n)
-			continue
-		}
-		w := &j.widest[i]
-		w.From, w.To = min(n.From, w.From), max(n.To, w.To)
-	}
-	for _, w := range j.widest {
-		all := j.spans[w.Line]
-		from, to := after(all, w.From), after(all, w.To+1)
-		if from < to {
-			j.known.Spans[w.Line] = all[from:to:to] // Judge appends, and must not append here
-		}
-	}
-}
-
-// after finds the first span that does not start before an instant.
-func after(spans []claim.Span, at claim.Micros) int {
-	return sort.Search(len(spans), func(i int) bool { return spans[i].Start >= at })
-}
-
-// accepted notes the spans of the claims that were accepted.
-func (j *judge) accepted(rows []claim.Row, book *rulebook.Rulebook) {
-	for i := range rows {
-		r := &rows[i]
-		if r.Verdict.Reason.Kind() != reason.Accepted || book.Group(r.Group).Kind != methodology.Spans {
-			continue
-		}
-		line := claim.Line{Account: r.Account, Group: r.Group}
-		all := j.spans[line]
-		j.spans[line] = slices.Insert(all, after(all, r.Claim.Start), claim.Span{Start: r.Claim.Start, End: r.Claim.End, By: r.Claim.Partner})
-	}
-}
-
 // verdict holds a claim's recorded outcome against the one made anew, and both against the batch's leaf.
 func (j *judge) verdict(b *batch, r *store.ClaimRow, row *claim.Row) {
 	if wrong := differences(r, row); wrong != "" {
 		j.foundClaim(Verdicts, r, "%s", wrong)
 	}
-	if !j.who.keyed {
+	if !j.who.Keyed {
 		j.keyless++
 		return
 	}
@@ -276,20 +203,20 @@ func (j *judge) spanning(r *store.ClaimRow) *methodology.Group {
 func (j *judge) compare() {
 	n := j.rows[0].Account
 	j.compareBalances(j.entries, j.balances)
-	for k, u := range j.known.Usage {
+	for k, u := range j.retrial.Known.Usage {
 		made := u.String()
 		if has := j.usage[k]; has != made {
 			j.foundAccount(Usages, n, "usage of %s in %s is recorded as %q, and its claims sum to %q", k.Method, k.Name, has, made)
 		}
 		delete(j.usage, k)
 	}
-	for k, made := range j.known.Slots {
+	for k, made := range j.retrial.Known.Slots {
 		if has, ok := j.slots[k]; has != made || !ok {
 			j.foundAccount(Slots, n, "slot %s of group %s is recorded as %+v, and its claims make it %+v", k.Key, k.Group, has, made)
 		}
 		delete(j.slots, k)
 	}
-	for k, v := range j.known.Kept {
+	for k, v := range j.retrial.Known.Kept {
 		made := v.String()
 		if has := j.history[k]; has != made {
 			j.foundAccount(Histories, n, "%s of %s in %s is kept as %q, and was reported as %q", k.Input, k.Method, k.Period, has, made)

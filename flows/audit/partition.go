@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
@@ -162,41 +163,17 @@ func (p *partition) batch(number int64) *batch {
 	return nil
 }
 
-// Accounts are read in ranges of about so many rows.
-const (
-	fewRows  = 4_000
-	manyRows = 16_000
-	maxRange = 1 << 14
-)
-
 // readAccounts goes through all accounts in ranges, and through whatever claims to be one.
 func (p *partition) readAccounts(ctx context.Context) error {
-	size := int64(64)
-	from := int64(math.MinInt64)
-	for next := int64(1); ; {
-		in := store.Range{From: from, To: next + size - 1}
-		last := in.To >= p.Accounts
-		if last {
-			in.To = math.MaxInt64
-		}
+	return past.Ranges(p.Snapshot, func(in store.Range) (int, error) {
 		r := newReach(p, in)
 		if err := r.read(ctx); err != nil {
-			return err
+			return 0, err
 		}
 		p.claims, p.accounts = p.claims+r.claims, p.accounts+int64(len(r.people))
 		p.audit.gauge.add(int64(len(r.people)), r.claims)
-		if last {
-			return nil
-		}
-		from = in.To + 1
-		next = from
-		switch {
-		case r.rows < fewRows:
-			size = min(size*2, maxRange)
-		case r.rows > manyRows:
-			size = max(size/2, 1)
-		}
-	}
+		return r.rows, nil
+	})
 }
 
 // close holds what all accounts add up to against what is recorded.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/store"
@@ -26,18 +27,10 @@ type reach struct {
 	rows   int // how much was read
 }
 
-// A person is what deciding about an account's claims needs to know of it.
+// A person is one of the range's.
 type person struct {
-	key     [32]byte
-	keyed   bool
-	links   map[string]*claim.Link
-	objects []registered
+	*past.Person
 	partial bool // some of its claims cannot be judged again: what follows from them all is not known
-}
-
-type registered struct {
-	object string
-	at     claim.Micros
 }
 
 func newReach(p *partition, in store.Range) *reach {
@@ -52,7 +45,7 @@ func newReach(p *partition, in store.Range) *reach {
 }
 
 func (r *reach) read(ctx context.Context) error {
-	for _, read := range []func(context.Context) error{r.readPeople, r.readLinks, r.readObjects, r.readDerived, r.readClaims} {
+	for _, read := range []func(context.Context) error{r.readPeople, r.readDerived, r.readClaims} {
 		if err := read(ctx); err != nil {
 			return err
 		}
@@ -62,37 +55,15 @@ func (r *reach) read(ctx context.Context) error {
 }
 
 func (r *reach) readPeople(ctx context.Context) error {
-	return r.Snapshot.Opened(ctx, r.in, func(n claim.Number, key []byte) {
-		who := &person{keyed: len(key) == 32}
-		copy(who.key[:], key)
-		r.people[n] = who
-		r.rows++
-	})
-}
-
-func (r *reach) readLinks(ctx context.Context) error {
-	return r.Snapshot.Links(ctx, r.in, func(l *claim.Link) {
-		r.rows++
-		who := r.people[l.Account]
-		if who == nil {
-			r.foundAccount(Accounts, l.Account, "it has a link, and was never opened")
-			return
-		}
-		if who.links == nil {
-			who.links = make(map[string]*claim.Link, 2)
-		}
-		l.Key = who.key
-		who.links[l.Sub] = l
-	})
-}
-
-func (r *reach) readObjects(ctx context.Context) error {
-	return r.Snapshot.Objects(ctx, r.in, func(n claim.Number, object string, at int64) {
-		r.rows++
-		if who := r.people[n]; who != nil {
-			who.objects = append(who.objects, registered{object, at})
-		}
-	})
+	people, err := past.ReadPeople(ctx, r.Snapshot, r.in)
+	for n, who := range people.All {
+		r.people[n] = &person{Person: who}
+	}
+	for _, n := range people.Strays {
+		r.foundAccount(Accounts, n, "it has a link, and was never opened")
+	}
+	r.rows += people.Rows
+	return err
 }
 
 // readDerived reads what must follow from the claims.
@@ -118,19 +89,12 @@ func (r *reach) readDerived(ctx context.Context) error {
 // readClaims judges account by account, with one account's claims in memory.
 func (r *reach) readClaims(ctx context.Context) error {
 	j := judge{reach: r}
-	err := r.Snapshot.Claims(ctx, r.in, func(c *store.ClaimRow) {
-		r.rows++
-		r.claims++
-		if len(j.rows) > 0 && j.rows[0].Account != c.Account {
-			j.account()
-			j.rows = j.rows[:0]
-		}
-		j.rows = append(j.rows, *c)
-	})
-	if err == nil && len(j.rows) > 0 {
+	return past.Claims(ctx, r.Snapshot, r.in, func(rows []store.ClaimRow) {
+		r.rows += len(rows)
+		r.claims += int64(len(rows))
+		j.rows = rows
 		j.account()
-	}
-	return err
+	})
 }
 
 // leftovers are rows that follow from no claim.
