@@ -239,6 +239,17 @@ func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 		FROM batch WHERE part = $1 ORDER BY batch`, int64(s.Part))
 }
 
+// Records runs f on the records of the partition's batches up to one, in order: without leaves and accounts,
+// and without hashes but their own.
+func (s *Snapshot) Records(ctx context.Context, upTo int64, f func(*BatchRow)) error {
+	return s.each(ctx, func(r *raw) {
+		f(&BatchRow{
+			Batch:  ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2), Backfill: r.integer(3) != 0},
+			Claims: r.integer(4), Hash: r.hash(5), Counts: r.text(6),
+		})
+	}, "SELECT batch, at, rulebook, backfill, claims, hash, counts FROM batch WHERE part = $1 AND batch <= $2 ORDER BY batch", int64(s.Part), upTo)
+}
+
 // A Range is accounts by number, both ends included.
 type Range struct{ From, To claim.Number }
 

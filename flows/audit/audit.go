@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -51,7 +52,7 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 	if o.Shown == 0 {
 		o.Shown = 20
 	}
-	a := &audit{db: db, findings: findings{shown: o.Shown}, books: books{db: db}, gauge: gauge{tell: o.Progress}}
+	a := &audit{db: db, findings: findings{shown: o.Shown}, books: books{db: db}, gauge: past.Gauge{Tell: o.Progress}}
 	if err := a.books.check(ctx, &a.findings); err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ type audit struct {
 	db       *store.DB
 	books    books
 	findings findings
-	gauge    gauge
+	gauge    past.Gauge
 
 	mu     sync.Mutex
 	report Report // its counts are guarded by mu until all partitions are read
@@ -82,33 +83,18 @@ type audit struct {
 
 // partitions has workers audit all partitions, and returns the ids that each of them met.
 func (a *audit) partitions(ctx context.Context, workers int) ([]*sorter, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	parts := make(chan int, a.db.Parts)
-	for part := range a.db.Parts {
-		parts <- part
-	}
-	close(parts)
-	all, err := a.db.AccountCount(ctx)
-	if err != nil {
+	var err error
+	if a.gauge.Accounts, err = a.db.AccountCount(ctx); err != nil {
 		return nil, err
 	}
-	a.gauge.accounts = all
-	var wait sync.WaitGroup
 	ids := make([]*sorter, workers)
 	for i := range ids {
 		ids[i] = newSorter(runRecords)
-		wait.Go(func() {
-			for part := range parts {
-				if err := a.partition(ctx, part, ids[i]); err != nil {
-					cancel(err)
-					return
-				}
-			}
-		})
 	}
-	wait.Wait()
-	if err := context.Cause(ctx); err != nil {
+	err = past.Partitions(ctx, a.db.Parts, workers, func(ctx context.Context, worker, part int) error {
+		return a.partition(ctx, part, ids[worker])
+	})
+	if err != nil {
 		for _, s := range ids {
 			s.close()
 		}
@@ -150,23 +136,4 @@ func notes(r *Report) []string {
 		list = append(list, sprintf("%d ids were used by one partner for more than one account", r.Shared.Total))
 	}
 	return list
-}
-
-// A gauge tells how far the audit is.
-type gauge struct {
-	tell     func(share float64, claims int64)
-	accounts int64
-
-	mu           sync.Mutex
-	seen, claims int64 // guarded by mu
-}
-
-func (g *gauge) add(accounts, claims int64) {
-	if g.tell == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.seen, g.claims = g.seen+accounts, g.claims+claims
-	g.tell(min(1, float64(g.seen)/float64(max(1, g.accounts))), g.claims)
 }

@@ -171,7 +171,7 @@ func (p *partition) readAccounts(ctx context.Context) error {
 			return 0, err
 		}
 		p.claims, p.accounts = p.claims+r.claims, p.accounts+int64(len(r.people))
-		p.audit.gauge.add(int64(len(r.people)), r.claims)
+		p.audit.gauge.Add(int64(len(r.people)), r.claims)
 		return r.rows, nil
 	})
 }
