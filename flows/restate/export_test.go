@@ -9,6 +9,15 @@ import (
 
 // Cases runs f on every case that trying a draft yields, one at a time.
 func Cases(ctx context.Context, db *store.DB, d Draft, f func(*Case)) error {
+	return Courses(ctx, db, d, func(c *Course) {
+		for i := range c.Cases {
+			f(&c.Cases[i])
+		}
+	})
+}
+
+// Courses runs f on every course.
+func Courses(ctx context.Context, db *store.DB, d Draft, f func(*Course)) error {
 	var none *Watermark
 	mark, err := none.settle(ctx, db)
 	if err != nil {
@@ -19,23 +28,18 @@ func Cases(ctx context.Context, db *store.DB, d Draft, f func(*Case)) error {
 		return err
 	}
 	for part := range db.Parts {
-		if err := t.walk(ctx, db, part, &each{f: f}); err != nil {
+		if err := t.walk(ctx, db, part, each(f)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type each struct{ f func(*Case) }
+type each func(*Course)
 
-func (e *each) course(c *Course) {
-	for i := range c.Cases {
-		e.f(&c.Cases[i])
-	}
-}
-
-func (e *each) unjudged(Why, int)   {}
-func (e *each) counts(claim.Counts) {}
+func (e each) course(c *Course)    { e(c) }
+func (e each) unjudged(Why, int)   {}
+func (e each) counts(claim.Counts) {}
 
 // Bucket and Bounds place a difference.
 var (
