@@ -30,12 +30,13 @@ func (db *DB) Heads(ctx context.Context) (map[int]int64, error) {
 type Head struct {
 	Part   int
 	Number int64
+	At     int64 // µs UTC
 	Hash   ledger.Hash
 }
 
 // LastBatches returns the last batch of each partition, in order of partition.
 func (db *DB) LastBatches(ctx context.Context) ([]Head, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT part, next - 1, hash FROM partition ORDER BY part")
+	rows, err := db.read.QueryContext(ctx, "SELECT part, next - 1, at, hash FROM partition ORDER BY part")
 	if err != nil {
 		return nil, fmt.Errorf("reading the last batches: %w", err)
 	}
@@ -44,7 +45,7 @@ func (db *DB) LastBatches(ctx context.Context) ([]Head, error) {
 	for rows.Next() {
 		var h Head
 		var hash []byte
-		if err := rows.Scan(&h.Part, &h.Number, &hash); err != nil {
+		if err := rows.Scan(&h.Part, &h.Number, &h.At, &hash); err != nil {
 			return nil, fmt.Errorf("reading the last batches: %w", err)
 		}
 		copy(h.Hash[:], hash)

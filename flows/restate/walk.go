@@ -83,6 +83,7 @@ func (t *trial) walk(ctx context.Context, db *store.DB, part int, v visitor) err
 
 // readBatches reads the batches up to the mark, and makes sure that it is the one that is meant.
 func (w *walk) readBatches(ctx context.Context) error {
+	var at claim.Micros
 	var hash ledger.Hash
 	var failed error
 	err := w.Snapshot.Records(ctx, w.mark.Batch, func(b *store.BatchRow) {
@@ -96,7 +97,7 @@ func (w *walk) readBatches(ctx context.Context) error {
 		if counts, ok := claim.ParseCounts(b.Counts); ok {
 			w.visitor.counts(counts)
 		}
-		hash = b.Hash
+		at, hash = b.At, b.Hash
 		w.batches = append(w.batches, batch{b.Number, b.At, book, b.Backfill})
 	})
 	if failed != nil {
@@ -105,7 +106,7 @@ func (w *walk) readBatches(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.mark.check(hash)
+	return w.mark.check(at, hash)
 }
 
 // accounts goes through the accounts of a range.

@@ -21,6 +21,7 @@ type Watermark struct {
 type Mark struct {
 	Part  int         `json:"part"`
 	Batch int64       `json:"batch"` // 0 where there is none
+	At    int64       `json:"at"`    // when it was judged, µs UTC
 	Hash  record.Hash `json:"hash"`
 }
 
@@ -37,7 +38,7 @@ func (w *Watermark) settle(ctx context.Context, db *store.DB) (*Watermark, error
 	if w == nil {
 		w = &Watermark{Database: db.ID, Rulebook: book}
 		for _, h := range last {
-			w.Parts = append(w.Parts, Mark{h.Part, h.Number, record.Hash(h.Hash)})
+			w.Parts = append(w.Parts, Mark{h.Part, h.Number, h.At, record.Hash(h.Hash)})
 		}
 		return w, nil
 	}
@@ -53,8 +54,8 @@ func (w *Watermark) settle(ctx context.Context, db *store.DB) (*Watermark, error
 }
 
 // check holds the batch at a mark against the one that it means.
-func (m *Mark) check(hash ledger.Hash) error {
-	if record.Hash(hash) != m.Hash {
+func (m *Mark) check(at int64, hash ledger.Hash) error {
+	if record.Hash(hash) != m.Hash || at != m.At {
 		return fault.New(fault.Conflict, "batch %d of partition %d is not the one that the watermark means: it has another history", m.Batch, m.Part)
 	}
 	return nil
