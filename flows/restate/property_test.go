@@ -232,6 +232,12 @@ func (l *life) live(t *testing.T, url string, versions []draftText) *store.DB {
 	}
 	book := putOut(t, db, files)
 	subs := l.join(t, db, book)
+	l.say(t, db, subs)
+	return db
+}
+
+// say has all batches judged.
+func (l *life) say(t *testing.T, db *store.DB, subs map[string]string) {
 	judges := map[bool]*intake.Judge{false: {DB: db}, true: {DB: db, Backfill: true}}
 	now := spring.AddDate(0, 0, 2)
 	for i, b := range l.batches {
@@ -244,11 +250,11 @@ func (l *life) live(t *testing.T, url string, versions []draftText) *store.DB {
 			c.Partner, c.Sub = c.partner, subs[fmt.Sprint(b.part, c.member, c.partner)]
 			claims = append(claims, c.Claim)
 		}
-		if _, err := judges[b.backfill].Admit(ctx, b.part, claims, now.UnixMicro()); err != nil {
-			t.Fatal(err)
+		if _, err := judges[b.backfill].Admit(context.Background(), b.part, claims, now.UnixMicro()); err != nil {
+			t.Error(err)
+			return
 		}
 	}
-	return db
 }
 
 func putOut(t *testing.T, db *store.DB, files []publish.File) int64 {
