@@ -31,7 +31,7 @@ power: {kind: total, period: month, repeat: refuse, title: {zh: 用电, en: powe
 
 // A draftText is a version of a methodology with what is drawn for it.
 type draftText struct {
-	id, unit string
+	id       string
 	version  int
 	from, to string
 	edits    []string // lines

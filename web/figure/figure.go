@@ -49,6 +49,9 @@ func Points(thousandths int64) string { return decimal(thousandths, 1000, 1, dow
 
 // SignedPoints is a difference of thousandths of a point.
 func SignedPoints(thousandths int64) string {
+	if thousandths == 0 {
+		return "0"
+	}
 	return plus(thousandths) + decimal(thousandths, 1000, 1, nearest)
 }
 
