@@ -39,7 +39,7 @@ arrows:
 test:
 	scripts/compiler
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
-	scripts/postgres run --fast go test -count=1 -run TestKnownAnswers ./flows/importing # too many claims for the race detector
+	scripts/postgres run --fast go test -count=1 -run "TestKnownAnswers|TestDoubled" ./flows/importing ./flows/restate # too many claims for the race detector
 
 # interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.
 interop:

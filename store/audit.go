@@ -292,6 +292,17 @@ func (s *Snapshot) EachConsent(ctx context.Context, f func(*ConsentRow)) error {
 	}, "SELECT number, at, root, leaves, links FROM consent WHERE part = $1 ORDER BY number", int64(s.Part))
 }
 
+// Records runs f on the records of the partition's batches up to one, in order: without leaves and accounts,
+// and without hashes but their own.
+func (s *Snapshot) Records(ctx context.Context, upTo int64, f func(*BatchRow)) error {
+	return s.each(ctx, func(r *raw) {
+		b := BatchRow{Batch: ledger.Batch{Part: s.Part, Number: r.integer(0), At: r.integer(1), Rulebook: r.integer(2)},
+			Claims: r.integer(4), Hash: r.hash(5), Counts: r.text(6)}
+		setKind(&b.Batch, int(r.integer(3)))
+		f(&b)
+	}, "SELECT batch, at, rulebook, backfill, claims, hash, counts FROM batch WHERE part = $1 AND batch <= $2 ORDER BY batch", int64(s.Part), upTo)
+}
+
 // A Range is accounts by number, both ends included.
 type Range struct{ From, To claim.Number }
 

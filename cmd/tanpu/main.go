@@ -31,7 +31,7 @@ to hold it to its word
   verify   check a receipt, without network or server
   witness  sign the heads of transparency logs that others run, while they keep to one history
 to know it
-  method   check, explain and list methodologies
+  method   check, explain, list and try methodologies
   bench    measure intake on this machine
   version  say what this is
 

@@ -21,6 +21,8 @@ const methodUsage = `usage:
         show the working of a claim line by line
   tanpu method list [--json] [--lang zh|en]
         list the methodologies that ship with tanpu
+  tanpu method try DRAFT --db URL [--from DAY] [--to DAY] [--upto REPORT.json] [--json] [--html FILE] [--lang zh|en]
+        judge what is recorded again as if DRAFT had been in force, and tell what would change; changes nothing
 `
 
 // runMethod carries out “tanpu method …” and returns the exit status.
@@ -37,6 +39,8 @@ func runMethod(args []string, stdout, stderr io.Writer) int {
 		err = methodExplain(args[1:], stdout, stderr)
 	case "list":
 		err = methodList(args[1:], stdout, stderr)
+	case "try":
+		err = methodTry(args[1:], stdout, stderr)
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, methodUsage)
 	default:
@@ -46,6 +50,8 @@ func runMethod(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 2
+	case errors.Is(err, errPartial):
+		return statusUnread
 	case err != nil:
 		fmt.Fprintln(stderr, err)
 		return 1

@@ -69,5 +69,7 @@ func Bind(number int64, documents []Document) (*Rulebook, error) {
 			return nil, fmt.Errorf("rulebook %d: %w", number, err)
 		}
 	}
-	return New(number, lib.Groups, methods, programmes), nil
+	b := New(number, lib.Groups, methods, programmes)
+	b.factors = lib.Factors
+	return b, nil
 }

@@ -163,9 +163,12 @@ func (b *Rulebook) Check() error {
 
 func (b *Rulebook) checkScenario(p *Programme, name string) error {
 	id := p.Scenarios[name].Methodology
-	versions := b.methods[id]
+	versions := slices.Clone(b.methods[id])
 	if len(versions) == 0 {
 		return invalid(p, name, "there is no methodology %s%s", id, document.Meant(id, sortedKeys(b.methods)))
+	}
+	if b.instead != nil && b.instead.method.ID == id {
+		versions = append(versions, b.instead.method)
 	}
 	for _, m := range versions {
 		if m.Zone.String() != p.Zone.String() {

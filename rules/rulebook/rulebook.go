@@ -22,6 +22,8 @@ type Rulebook struct {
 	methods   map[string][]*methodology.Methodology // by id, the latest from first
 	including map[methodology.Inclusion]methodology.Group
 	groups    map[string]*methodology.Group
+	factors   methodology.Factors // where it was bound from documents
+	instead   *instead
 }
 
 // New binds documents together into a rulebook.
@@ -59,6 +61,9 @@ func New(number int64, groups map[string]methodology.Group, methods []*methodolo
 // Method finds the version in force at an instant (µs UTC): the one with the latest from that is not
 // after it, or nil when there is none or that one has ended.
 func (b *Rulebook) Method(id string, at int64) *methodology.Methodology {
+	if b.instead.holds(id, at) {
+		return b.instead.method
+	}
 	for _, m := range b.methods[id] {
 		if m.From.UnixMicro() > at {
 			continue
@@ -73,13 +78,28 @@ func (b *Rulebook) Method(id string, at int64) *methodology.Methodology {
 
 // Next says from when (RFC 3339) a methodology will be in force after an instant, or "".
 func (b *Rulebook) Next(id string, at int64) string {
-	next := ""
-	for _, m := range b.methods[id] {
-		if m.From.UnixMicro() > at {
-			next = m.From.Format(time.RFC3339)
+	var next time.Time
+	for _, from := range b.begins(id) {
+		if us := from.UnixMicro(); us > at && b.Method(id, us) != nil && (next.IsZero() || from.Before(next)) {
+			next = from
 		}
 	}
-	return next
+	if next.IsZero() {
+		return ""
+	}
+	return next.Format(time.RFC3339)
+}
+
+// begins lists the instants at which a version of a methodology may come into force.
+func (b *Rulebook) begins(id string) []time.Time {
+	var all []time.Time
+	for _, m := range b.methods[id] {
+		all = append(all, m.From)
+	}
+	if i := b.instead; i != nil && i.method.ID == id {
+		all = append(all, i.from, i.to)
+	}
+	return all
 }
 
 // Methods lists all versions of all methodologies, by id and from the oldest.

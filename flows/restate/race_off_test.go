@@ -1,0 +1,5 @@
+//go:build !race
+
+package restate_test
+
+const raceDetector = false
