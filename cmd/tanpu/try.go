@@ -43,7 +43,7 @@ func methodTry(args []string, stdout, stderr io.Writer) error {
 	if d.Text, err = readDocument(d.File); err != nil {
 		return err
 	}
-	o := restate.Options{Progress: auditProgress(stderr)}
+	o := restate.Options{Progress: auditProgress(stderr, "claims")}
 	if o.Upto, err = readWatermark(*upto); err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (l *life) rest(t *testing.T, db *store.DB, from int) {
 	subs := map[string]string{}
 	for part := range db.Parts {
 		err := db.Snapshot(context.Background(), part, func(s *store.Snapshot) error {
-			return s.Links(context.Background(), store.Range{From: 1, To: s.Accounts}, func(k *claim.Link) {
+			return s.Links(context.Background(), store.Range{From: 1, To: s.Accounts}, func(k *claim.Link, _ int64) {
 				subs[fmt.Sprint(part, k.Account-1, k.Partner)] = k.Sub
 			})
 		})
