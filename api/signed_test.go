@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/partner"
+	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/signature"
 	"github.com/tanpu/tanpu/store"
@@ -494,5 +496,38 @@ func TestSignedCorrection(t *testing.T) {
 	p.refused(t, "another body", correction("c1", "c0"), signature.RootDiffers)
 	if status, text := p.do(t, correction("c0", "c0")); status != 201 || !strings.Contains(text, `"retracted"`) {
 		t.Errorf("a signed correction: %d %s", status, text)
+	}
+}
+
+// A receipt of a signed claim carries the partner's signature, and nothing in that can be changed.
+func TestSignedReceipt(t *testing.T) {
+	p := newProduction(t, storetest.SQLite(t), Config{})
+	s := p.sealer(t)
+	const claims = 5
+	if status, text := p.do(t, p.signed(t, p.rides("s", claims, 1), [32]byte{7}, time.Now())); status != 200 {
+		t.Fatal(status, text)
+	}
+	step(t, s)
+	for id, row := range p.recorded(t) {
+		_, text := p.get(t, "/v1/claims/"+row.Verdict.Ref.String()+"/receipt", p.operator)
+		report, err := proof.Verify([]byte(text), proof.Trust{})
+		if err != nil || report.Receipt.Testimony == nil {
+			t.Fatalf("%s: %v\n%s", id, err, text)
+		}
+		for what, change := range map[string]func(*proof.ReceiptTestimony){
+			"key": func(r *proof.ReceiptTestimony) { r.Public = strings.Repeat("0", 64) }, "base": func(r *proof.ReceiptTestimony) { r.Base += " " },
+			"signature": func(r *proof.ReceiptTestimony) { r.Signature = strings.ToUpper(r.Signature) }, "salt": func(r *proof.ReceiptTestimony) { r.Salt[0]++ },
+			"path": func(r *proof.ReceiptTestimony) { r.Path = r.Path[1:] }, "no signature": func(r *proof.ReceiptTestimony) { r.Signature = "" },
+		} {
+			receipt, err := proof.ParseReceipt([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(receipt.Testimony)
+			var failure *proof.Failure
+			if _, err := proof.Verify(receipt.Encode(), proof.Trust{}); !errors.As(err, &failure) || failure.Step != proof.StepTestimony {
+				t.Errorf("%s: with another %s: %v", id, what, err)
+			}
+		}
 	}
 }

@@ -33,6 +33,7 @@ type Receipt struct {
 	Salt      record.Hash       `json:"salt"` // of the claim's leaf
 	Batch     ReceiptBatch      `json:"batch"`
 	Log       ReceiptLog        `json:"log"`
+	Testimony *ReceiptTestimony `json:"testimony,omitempty"` // absent where nobody signed the report, as of an import
 	Documents []ReceiptDocument `json:"documents"` // in order of their rulebooks
 	Working   Working           `json:"working"`
 }
@@ -110,6 +111,16 @@ type ReceiptLog struct {
 	Witnesses  []string      `json:"witnesses"` // vkeys of the witnesses that did
 }
 
+// A ReceiptTestimony shows that the partner said the claim: its signature over a request, and the path from the claim's
+// leaf to the root that was signed. Of the request's other claims it shows salted hashes.
+type ReceiptTestimony struct {
+	Public    string      `json:"public"`    // the Ed25519 key, in hexadecimal digits
+	Base      string      `json:"base"`      // the text that was signed (RFC 9421 §2.5)
+	Signature string      `json:"signature"` // in hexadecimal digits
+	Salt      record.Hash `json:"salt"`
+	Path      []Step      `json:"path"`
+}
+
 // A ReceiptDocument is a text that the verdict was found by, and its place in the log.
 type ReceiptDocument struct {
 	Entry record.Document `json:"entry"`
@@ -166,6 +177,9 @@ func (r *Receipt) whole() {
 	r.Log.Path = append([]record.Hash{}, r.Log.Path...)
 	r.Log.Keys = append([]string{}, r.Log.Keys...)
 	r.Log.Witnesses = append([]string{}, r.Log.Witnesses...)
+	if r.Testimony != nil {
+		r.Testimony.Path = append([]Step{}, r.Testimony.Path...)
+	}
 	r.Documents = append([]ReceiptDocument{}, r.Documents...)
 	for i := range r.Documents {
 		r.Documents[i].Path = append([]record.Hash{}, r.Documents[i].Path...)

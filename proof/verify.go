@@ -3,6 +3,7 @@ package proof
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/rules/signature"
 )
 
 // Steps of checking a receipt, in their order. A receipt that fails names the one at which it did.
@@ -27,6 +29,7 @@ const (
 	StepLog        = "log"         // the batch is in the log
 	StepCheckpoint = "checkpoint"  // the log's head is signed
 	StepWitnesses  = "witnesses"   // and cosigned
+	StepTestimony  = "testimony"   // the partner signed the claim
 	StepDocuments  = "documents"   // the texts are those that were published
 	StepMethod     = "methodology" // and the methodology is the one that the verdict names
 	StepVerdict    = "verdict"     // judged again, the claim comes out the same
@@ -84,7 +87,7 @@ func Verify(text []byte, trust Trust) (*Report, error) {
 		check func() error
 	}{
 		{StepClaim, v.claim}, {StepCheckpoint, v.checkpoint}, {StepLog, v.log}, {StepWitnesses, v.witnesses}, {StepDocuments, v.documents},
-		{StepMethod, v.methodology}, {StepVerdict, v.verdict}, {StepWorking, v.working},
+		{StepTestimony, v.testimony}, {StepMethod, v.methodology}, {StepVerdict, v.verdict}, {StepWorking, v.working},
 	} {
 		if err := s.check(); err != nil {
 			return nil, &Failure{s.step, err}
@@ -128,24 +131,14 @@ func (v *verification) claim() error {
 	}
 	b := &v.Receipt.Batch
 	v.row, v.batch = row, b.Entry.Ledger()
-	hash := tlog.Hash(claim.SaltedLeaf(v.Receipt.Salt, row, private))
-	switch {
-	case len(b.Path) > maxPath:
-		return errors.New("the path is too long")
-	case b.Entry.Type != record.BatchType:
+	if b.Entry.Type != record.BatchType {
 		return errors.New("the claim's batch is no batch")
 	}
-	for _, s := range b.Path {
-		switch {
-		case s.Left != nil && s.Right == nil:
-			hash = tlog.NodeHash(tlog.Hash(*s.Left), hash)
-		case s.Right != nil && s.Left == nil:
-			hash = tlog.NodeHash(hash, tlog.Hash(*s.Right))
-		default:
-			return errors.New("a step of the path joins one hash, on one side")
-		}
+	root, err := climb(claim.SaltedLeaf(v.Receipt.Salt, row, private), b.Path)
+	if err != nil {
+		return err
 	}
-	if ledger.Hash(hash) != v.batch.Root {
+	if root != v.batch.Root {
 		return fmt.Errorf("claim and verdict are not those that batch %d.%d recorded", v.batch.Part, v.batch.Number)
 	}
 	if err := v.judged(); err != nil {
@@ -153,6 +146,66 @@ func (v *verification) claim() error {
 	}
 	v.proved("这条申报连同它的裁定，一字未改地记在第 %d.%d 批里。", "This claim, with this verdict, stands in batch %d.%d, unchanged.", v.batch.Part, v.batch.Number)
 	return nil
+}
+
+// climb follows a path from a leaf to the root that it leads to.
+func climb(leaf ledger.Hash, path []Step) (ledger.Hash, error) {
+	if len(path) > maxPath {
+		return leaf, errors.New("the path is too long")
+	}
+	hash := tlog.Hash(leaf)
+	for _, s := range path {
+		switch {
+		case s.Left != nil && s.Right == nil:
+			hash = tlog.NodeHash(tlog.Hash(*s.Left), hash)
+		case s.Right != nil && s.Left == nil:
+			hash = tlog.NodeHash(hash, tlog.Hash(*s.Right))
+		default:
+			return leaf, errors.New("a step of the path joins one hash, on one side")
+		}
+	}
+	return ledger.Hash(hash), nil
+}
+
+// testimony checks the partner's own signature of the claim.
+func (v *verification) testimony() error {
+	t := v.Receipt.Testimony
+	if t == nil {
+		v.notProved("没有报送方的签名：说这条申报由 %s 报送的是平台。", "Nobody signed the report: that %s reported it is the platform's word.", v.Receipt.Claim.Partner)
+		return nil
+	}
+	public, err := lowerHex(t.Public)
+	if err != nil {
+		return err
+	}
+	signed, err := lowerHex(t.Signature)
+	if err != nil {
+		return err
+	}
+	want, input, err := signature.OpenBase(public, t.Base, signed)
+	if err != nil {
+		return err
+	}
+	root, err := climb(claim.SaidLeaf(v.row.Claim, t.Salt), t.Path)
+	if err != nil {
+		return err
+	}
+	if root != want {
+		return errors.New("the claim is none of those that were signed")
+	}
+	at := time.Unix(input.Created, 0).UTC().Format(time.RFC3339)
+	v.proved("持有密钥 %s 的一方于 %s 签名报送了这条申报。", "The holder of the key %s signed this very claim, at %s.", input.KeyID, at)
+	v.notProved("该密钥属于 %s：由运营方登记，请向其核对。", "That this key is %s's: the operator registered it; ask there.", v.Receipt.Claim.Partner)
+	return nil
+}
+
+// lowerHex reads hexadecimal digits in lower case, as receipts have them.
+func lowerHex(text string) ([]byte, error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || hex.EncodeToString(b) != text {
+		return nil, errors.New("a key or signature is not written in hexadecimal digits, in lower case")
+	}
+	return b, nil
 }
 
 // judged finds by what the claim was judged: by its batch's instant and rulebook, or in a correction by what the leaf says.

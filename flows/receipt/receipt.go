@@ -4,6 +4,7 @@ package receipt
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -135,6 +137,9 @@ func (m *maker) place(stream string, part int, number int64) (place int64, path 
 
 // gather adds batch, log and documents.
 func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err error) {
+	if err := m.testify(r, c); err != nil {
+		return err
+	}
 	r.Batch = proof.ReceiptBatch{Entry: *record.OfBatch(&c.Batch), Path: climb(c.Leaves, c.Verdict.Ref.Ord)}
 	record.Text(&r.Batch.Entry) // names its type
 	if r.Log.Place, r.Log.Path, err = m.place(store.BatchStream, c.Batch.Part, c.Batch.Number); err != nil {
@@ -161,6 +166,33 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 		}
 	}
 	return nil
+}
+
+// testify adds the partner's signature of the claim, where there is one.
+func (m *maker) testify(r *proof.Receipt, c *store.Recorded) error {
+	t, found, err := testimony.Of(m.ctx, m.db, &c.ClaimRow)
+	if err != nil || !found {
+		return err
+	}
+	r.Testimony = &proof.ReceiptTestimony{Public: hex.EncodeToString(t.Public), Base: t.Base, Signature: hex.EncodeToString(t.Signature),
+		Salt: record.Hash(t.Salt), Path: sides(t.Index, t.Claims, t.Path)}
+	return nil
+}
+
+// sides says of a path (RFC 6962 §2.1.1) on which side each hash joins.
+func sides(i, n int, path []ledger.Hash) []proof.Step {
+	if n <= 1 || len(path) == 0 {
+		return []proof.Step{}
+	}
+	k := 1
+	for k*2 < n {
+		k *= 2
+	}
+	last := record.Hash(path[len(path)-1])
+	if i < k {
+		return append(sides(i, k, path[:len(path)-1]), proof.Step{Right: &last})
+	}
+	return append(sides(i-k, n-k, path[:len(path)-1]), proof.Step{Left: &last})
 }
 
 // climb is the path from a leaf to the root over all of them (RFC 6962 §2.1.1), with the sides.

@@ -23,21 +23,7 @@ type Testimony struct {
 
 // Check proves that the holder of the key said c. All of it may come from a stranger.
 func (t *Testimony) Check(c *claim.Claim) error {
-	r, in, err := parseBase(t.Base)
-	if err != nil {
-		return err
-	}
-	if len(t.Public) != ed25519.PublicKeySize || in.KeyID != KeyID(t.Public) {
-		return fmt.Errorf("what was signed names another key, %s", shown(in.KeyID))
-	}
-	s := Signed{Input: *in, Base: []byte(t.Base), Signature: t.Signature}
-	if err := s.Verify(t.Public); err != nil {
-		return err
-	}
-	if r.Method != "POST" {
-		return fmt.Errorf("what was signed reports no claims")
-	}
-	root, err := ParseRoot(r.Root)
+	root, _, err := OpenBase(t.Public, t.Base, t.Signature)
 	if err != nil {
 		return err
 	}
@@ -45,6 +31,27 @@ func (t *Testimony) Check(c *claim.Claim) error {
 		return fmt.Errorf("the claim is not claim %d of the %d that were signed", t.Index, t.Claims)
 	}
 	return nil
+}
+
+// OpenBase checks the signature of a request that reported claims, and returns the root over them and what else
+// was signed. All of it may come from a stranger.
+func OpenBase(public ed25519.PublicKey, base string, signature []byte) (root ledger.Hash, in *Input, err error) {
+	r, in, err := parseBase(base)
+	if err != nil {
+		return root, nil, err
+	}
+	if len(public) != ed25519.PublicKeySize || in.KeyID != KeyID(public) {
+		return root, nil, fmt.Errorf("what was signed names another key, %s", shown(in.KeyID))
+	}
+	s := Signed{Input: *in, Base: []byte(base), Signature: signature}
+	if err := s.Verify(public); err != nil {
+		return root, nil, err
+	}
+	if r.Method != "POST" {
+		return root, nil, fmt.Errorf("what was signed reports no claims")
+	}
+	root, err = ParseRoot(r.Root)
+	return root, in, err
 }
 
 // parseBase reads a signature base of this profile.
