@@ -34,7 +34,7 @@ type Receipt struct {
 	Batch     ReceiptBatch      `json:"batch"`
 	Log       ReceiptLog        `json:"log"`
 	Testimony *ReceiptTestimony `json:"testimony,omitempty"` // absent where nobody signed the report, as of an import
-	Documents []ReceiptDocument `json:"documents"` // in order of their rulebooks
+	Documents []ReceiptDocument `json:"documents"`           // in order of their rulebooks
 	Working   Working           `json:"working"`
 }
 

@@ -7,21 +7,21 @@ import (
 	"github.com/tanpu/tanpu/rules/ledger"
 )
 
-var samples = []Entry{
+// Samples are entries of each type; docs/log.md shows them.
+var Samples = []Entry{
 	&Origin{Origin: "example.org/log", Database: "d1", Parts: 16, At: 1787270400000000, Key: "example.org/log+1+k"},
 	&Origin{Origin: "example.org/log2", Database: "d1", Parts: 16, At: 1, Key: "k", Follows: &Follows{Origin: "example.org/log", Size: 5, Root: Hash{1}}},
 	&Key{Number: 1, At: 2, Key: "k"},
 	&Document{Rulebook: 7, Kind: "methodology", Name: "<骑行>@1", At: 3, SHA256: Hash{2}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
-	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Correction: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Links{Part: 1, Number: 2, At: 3, Root: Hash{4}},
 	&Totals{Number: 1, Programme: "p", Method: "M@1", Vintage: "2026", From: "2026-08-01", To: "2026-08-02", Least: 10, Claims: 1, Reduction: 2, Points: 3},
 }
 
 // What Text wrote, Parse reads, and nothing that differs from it in a byte.
 func TestText(t *testing.T) {
-	for _, e := range samples {
+	for _, e := range Samples {
 		text := Text(e)
 		got, err := Parse(text)
 		if err != nil || string(Text(got)) != string(text) {
@@ -43,7 +43,7 @@ func TestText(t *testing.T) {
 
 // A batch's entry is the text that its hash is over.
 func TestOfBatch(t *testing.T) {
-	b := ledger.Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Correction: true, Root: ledger.Hash{1}, Totals: ledger.Hash{2}, Prev: ledger.Hash{3}}
+	b := ledger.Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: ledger.Hash{1}, Totals: ledger.Hash{2}, Prev: ledger.Hash{3}}
 	if got, want := string(Text(OfBatch(&b))), string(b.Record()); got != want {
 		t.Errorf("entry %s, record %s", got, want)
 	}
@@ -53,7 +53,7 @@ func TestOfBatch(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, e := range samples {
+	for _, e := range Samples {
 		f.Add(Text(e))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
