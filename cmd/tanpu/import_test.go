@@ -63,7 +63,7 @@ func TestImportKilled(t *testing.T) {
 func tanpu(dir string, args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), beTanpu+"=1", "LANG=C")
+	c.Env = append(os.Environ(), beTanpu+"=1", "LANG=C", "XDG_CONFIG_HOME="+dir) // where a key of a log on PostgreSQL would go
 	return c
 }
 
