@@ -281,15 +281,13 @@ func (s *Sealer) sign(ctx context.Context, now time.Time) error {
 	if l.Size == last.Size && l.Signed == l.Size || l.Size == 0 {
 		return nil
 	}
+	if err := s.extends(ctx, l); err != nil {
+		return err
+	}
 	if l.Size != last.Size {
-		if err := s.extends(ctx, l); err != nil {
-			return err
-		}
-		if err := s.Signer.Sign(proof.Checkpoint{Origin: l.Origin, Size: l.Size, Root: tlog.Hash(l.Root)}); err != nil {
-			return err
-		}
-		if s.Signer.Last().Size != l.Size {
-			return nil // another server signed more meanwhile, and publishes it
+		signed, err := s.Signer.Sign(proof.Checkpoint{Origin: l.Origin, Size: l.Size, Root: tlog.Hash(l.Root)}, last)
+		if err != nil || !signed {
+			return err // another server signed meanwhile; the next step holds the log against that head
 		}
 	}
 	note := append(s.Signer.Checkpoint(), s.cosign(ctx, l, now)...)

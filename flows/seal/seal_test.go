@@ -408,3 +408,62 @@ func TestLoadSigner(t *testing.T) {
 	}
 	load("cannot be read")
 }
+
+// Two copies of one database, as after a restore beside a server that still runs, share a key. What one has signed the
+// other's sealer finds in the file only when it signs, after it made sure of the head that it knew.
+func TestTwoDatabasesOfOneKey(t *testing.T) {
+	for _, more := range []int{2, 5} { // the other log gets as long as ours, or longer
+		w := newWorld(t, storetest.SQLite(t))
+		w.judge(3)
+		step(t, w.sealer())
+		other := *w
+		other.url, other.next = storetest.SQLite(t), 100
+		w.damage(fmt.Sprintf("VACUUM INTO '%s'", strings.TrimPrefix(other.url, "sqlite:")))
+		var err error
+		if other.db, err = store.Open(t.Context(), other.url); err != nil {
+			t.Fatal(err)
+		}
+		defer other.db.Close()
+		ours, theirs := w.sealer(), other.sealer()
+		w.judge(2)
+		step(t, ours)
+		signed, published := w.signer().Last(), mustLog(t, other.db).Checkpoint
+		other.judge(more)
+		for range 3 {
+			_, err = theirs.Step(t.Context(), now)
+		}
+		if err == nil || !strings.Contains(err.Error(), "does not extend") {
+			t.Errorf("after another database's head of %d entries, one of %d: %v", signed.Size, mustLog(t, other.db).Size, err)
+		}
+		if last := w.signer().Last(); last.Root != signed.Root {
+			t.Errorf("signed a head of %d entries that does not extend the one of %d", last.Size, signed.Size)
+		}
+		if mustLog(t, other.db).Checkpoint != published {
+			t.Error("published a head that is not that of its log")
+		}
+	}
+}
+
+// An operator whose server refuses an older database cannot make it serve by trusting that: the last signed head stays.
+func TestTrustNothingOlder(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	step(t, w.sealer())
+	older := mustLog(t, w.db).Checkpoint
+	w.judge(2)
+	step(t, w.sealer())
+	last := w.signer().Last()
+	for _, checkpoint := range []string{older, strings.Replace(older, "example.org", "example.net", 1), "<html>"} {
+		if err := seal.Trust(w.key, "", []byte(checkpoint)); err == nil {
+			t.Errorf("trusted %.40q after a head of %d entries", checkpoint, last.Size)
+		}
+		if s, err := seal.LoadSigner(w.key, ""); err != nil || s.Last().Size != last.Size {
+			t.Fatalf("the last signed head is lost: %v", err)
+		}
+	}
+	if err := os.WriteFile(w.key+".head", []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := seal.Trust(w.key, "", []byte(mustLog(t, w.db).Checkpoint)); err != nil || w.signer().Last().Root != last.Root {
+		t.Errorf("a damaged file was not replaced: %v", err)
+	}
+}

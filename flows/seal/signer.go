@@ -59,6 +59,14 @@ func headFile(keyFile string) string { return keyFile + ".head" }
 // LoadSigner reads the signing keys, one a line, from a file that only its owner can read, or from
 // the environment if keys is not empty; and the last signed head from FILE.head, which must be there.
 func LoadSigner(file, keys string) (*Signer, error) {
+	s, err := loadKeys(file, keys)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.recall()
+}
+
+func loadKeys(file, keys string) (*Signer, error) {
 	if keys == "" {
 		text, err := readSecret(file)
 		if err != nil {
@@ -78,7 +86,7 @@ func LoadSigner(file, keys string) (*Signer, error) {
 	if len(s.signers) == 0 {
 		return nil, fault.New(fault.Invalid, "there is no key in %s", file)
 	}
-	return s, s.recall()
+	return s, nil
 }
 
 // readSecret reads a file that nobody else can read.
@@ -136,13 +144,22 @@ func (s *Signer) recall() error {
 }
 
 // Trust writes a checkpoint, which must be signed by the keys, as the last signed head: for another server
-// of the same log, or when the file was lost. Whoever does it vouches that no longer log was signed.
+// of the same log, or when the file was lost. Whoever does it vouches that no longer log was signed; a file that says
+// otherwise stays as it is, or an older database could be signed on.
 func Trust(file, keys string, checkpoint []byte) error {
-	if err := writeFile(headFile(file), checkpoint); err != nil {
+	s, err := loadKeys(file, keys)
+	if err != nil {
 		return err
 	}
-	_, err := LoadSigner(file, keys)
-	return err
+	c, _, err := proof.OpenCheckpoint(checkpoint, s.Origin(), s.verifiers...)
+	if err != nil {
+		return err
+	}
+	if err := s.recall(); err == nil && (s.last.Size > c.Size || s.last.Size == c.Size && s.last.Root != c.Root) {
+		return fault.New(fault.Conflict, "%s holds a head of %d entries, and this one is of %d and does not extend it: the database is older than the log; restore it with: tanpu restore",
+			s.file, s.last.Size, c.Size)
+	}
+	return writeFile(s.file, checkpoint)
 }
 
 // Origin is the name of the log.
@@ -168,35 +185,36 @@ func (s *Signer) Checkpoint() []byte {
 	return bytes.Clone(s.text)
 }
 
-// Sign signs a head that the caller has found to extend the last one. The signed head is in the file before
+// Sign signs a head that the caller has found to extend the one before. The signed head is in the file before
 // anybody sees it: whoever has seen a signature will find it remembered. When another server that shares the
-// file has signed as much or more meanwhile, that is the last head.
-func (s *Signer) Sign(c proof.Checkpoint) error {
+// file has signed meanwhile, nothing is signed, and that is the last head: the caller knows nothing of it, and it can
+// be that of another copy of the database.
+func (s *Signer) Sign(c, before proof.Checkpoint) (signed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held, err := os.OpenFile(s.file+".lock", os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("signing a head: %w", err)
+		return false, fmt.Errorf("signing a head: %w", err)
 	}
 	defer held.Close()
 	if err := lock(held); err != nil {
-		return fmt.Errorf("signing a head: another process is at it: %w", err)
+		return false, fmt.Errorf("signing a head: another process is at it: %w", err)
 	}
-	if err := s.recall(); err != nil || c.Size <= s.last.Size {
-		return err
+	if err := s.recall(); err != nil || s.last.Size != before.Size || s.last.Root != before.Root || c.Size <= s.last.Size {
+		return false, err
 	}
 	if c.Origin != s.Origin() {
-		return fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
+		return false, fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
 	}
 	text, err := note.Sign(&note.Note{Text: c.Text()}, s.signers...)
 	if err != nil {
-		return fmt.Errorf("signing a head: %w", err)
+		return false, fmt.Errorf("signing a head: %w", err)
 	}
 	if err := writeFile(s.file, text); err != nil {
-		return fmt.Errorf("remembering a head: %w", err)
+		return false, fmt.Errorf("remembering a head: %w", err)
 	}
 	s.last, s.text = c, text
-	return nil
+	return true, nil
 }
 
 // writeFile replaces a file's content, durably and whole.
