@@ -46,16 +46,16 @@ func OpenTotals(ctx context.Context, db *store.DB, now time.Time) (opened int, e
 func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, now time.Time) (opened int, err error) {
 	local := now.Add(-settle).In(p.Zone).AddDate(0, 0, -1)
 	upto := local.Format(time.DateOnly)
+	last, err := db.LastTotals(ctx) // before the sums: what another server opens after this takes our number
+	if err != nil {
+		return 0, err
+	}
 	sums, err := db.Unopened(ctx, p.ID, upto)
 	if err != nil || len(sums) == 0 {
 		return 0, err
 	}
 	end := time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, p.Zone)
 	shared, err := shared(ctx, db, p, sums, end)
-	if err != nil {
-		return 0, err
-	}
-	last, err := db.LastTotals(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package seal_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,29 @@ func TestOpenTotals(t *testing.T) {
 		next.Number, next.From, next.To, next.Claims, next.Reduction = 2, "2026-09-03", "2026-09-08", 13, 18_000_007
 		if len(got) != 2 || got[1] != next {
 			t.Errorf("opened %+v, want %+v", got, next)
+		}
+	})
+}
+
+// Servers that look at the same moment open a day's sums once.
+func TestOpenTotalsTogether(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+		for member := range seal.Least {
+			w.credit(member, at, "1")
+		}
+		var together sync.WaitGroup
+		for range 8 {
+			together.Go(func() {
+				if _, err := seal.OpenTotals(t.Context(), w.db, at.AddDate(0, 0, 2)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		together.Wait()
+		if got := w.totals(at.AddDate(0, 0, 2)); len(got) != 1 || got[0].Claims != seal.Least {
+			t.Errorf("opened %+v, want one sum of %d claims", got, seal.Least)
 		}
 	})
 }
