@@ -13,9 +13,9 @@ import (
 // A Series is one programme's reductions by one version of a methodology, of one year.
 type Series struct{ Programme, Method, Vintage string }
 
-// A Sum is what the accepted claims of a series came to.
+// A Sum is what the accepted claims of a series came to, less what corrections took back.
 type Sum struct {
-	Claims, Milligrams, Points int64
+	Claims, Milligrams, Points int64 // claims that were accepted; amounts that are left
 	From                       string // the first day of what is in it
 	Upto                       string // the last
 }
@@ -23,8 +23,8 @@ type Sum struct {
 // Unopened returns, by series of a programme, what was accepted up to a local day and is in none of the totals that
 // were opened so far. What was judged late, by a clock that was behind, is in it too.
 func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]Sum, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(claims), sum(mg), sum(points), min(day) FROM day_total
-		WHERE programme = $1 AND day <= $2 AND reason = $3 GROUP BY method, vintage`, programme, upto, string(reason.OK))
+	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(CASE WHEN reason = $3 THEN claims ELSE 0 END), sum(mg), sum(points), min(day) FROM day_total
+		WHERE programme = $1 AND day <= $2 AND reason IN ($3, $4) GROUP BY method, vintage`, programme, upto, string(reason.OK), string(reason.Reversed))
 	if err != nil {
 		return nil, fmt.Errorf("summing days: %w", err)
 	}
@@ -70,7 +70,8 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 }
 
 // Members counts the members with accepted claims in each of these series that were judged in one partition from one
-// instant to before another. It stops counting a series at enough.
+// instant to before another. It stops counting a series at enough. Of whom all was taken back, there is nothing in the sum
+// to hide others in.
 func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough int) error {
 	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, from, to)
 	if err != nil {
@@ -118,7 +119,7 @@ func full(series map[Series]map[AccountID]bool, enough int) bool {
 // seriesOf notes an account in those series in which it has accepted claims in batches from first to last.
 func (db *DB) seriesOf(ctx context.Context, id AccountID, first, last int64, series map[Series]map[AccountID]bool) error {
 	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT programme, method, vintage FROM claim
-		WHERE part = $1 AND account = $2 AND batch >= $3 AND batch <= $4 AND reason = $5`, id.Part, id.Number, first, last, string(reason.OK))
+		WHERE part = $1 AND account = $2 AND batch >= $3 AND batch <= $4 AND reason = $5 AND reversed = 0`, id.Part, id.Number, first, last, string(reason.OK))
 	if err != nil {
 		return fmt.Errorf("counting members: %w", err)
 	}

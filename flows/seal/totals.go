@@ -81,6 +81,9 @@ func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, now
 func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[store.Series]store.Sum, end time.Time) (map[store.Series]bool, error) {
 	byDay := map[string]map[store.Series]map[store.AccountID]bool{}
 	for k, s := range sums {
+		if s.Claims < Least {
+			continue // nor so many members; to find out takes a look at everybody's claims of these days
+		}
 		if byDay[s.From] == nil {
 			byDay[s.From] = map[store.Series]map[store.AccountID]bool{}
 		}

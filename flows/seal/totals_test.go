@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tanpu/tanpu/flows/correct"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/rules/claim"
@@ -99,6 +100,43 @@ func TestOpenTotalsTogether(t *testing.T) {
 		together.Wait()
 		if got := w.totals(at.AddDate(0, 0, 2)); len(got) != 1 || got[0].Claims != seal.Least {
 			t.Errorf("opened %+v, want one sum of %d claims", got, seal.Least)
+		}
+	})
+}
+
+// What a correction took back is taken from the sums, on the day of the correction: what was retracted, or judged again,
+// would otherwise stay in what everybody adds up, or count twice.
+func TestOpenTotalsCorrected(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+		for member := range seal.Least + 2 {
+			w.credit(member, at, "2")
+		}
+		w.totals(at.AddDate(0, 0, 1))
+		d := correct.New(w.db)
+		wrong := correct.Request{Subject: w.subs[0], Partner: "utility", ID: "1", By: "utility", Reason: "never happened"}
+		if _, err := d.Retract(t.Context(), wrong, at.AddDate(0, 0, 2).UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+		for member := range seal.Least {
+			w.credit(member+3, at.AddDate(0, 0, 2), "2")
+		}
+		got := w.totals(at.AddDate(0, 0, 4))
+		if len(got) != 2 || got[0].Reduction != 12_000_000 || got[1].Reduction != 10_000_000-1_000_000 || got[1].Claims != seal.Least {
+			t.Errorf("opened %+v", got)
+		}
+		// Nine of ten took everything back: what is left is one member's.
+		for member := range seal.Least {
+			w.credit(member+3, at.AddDate(0, 0, 6), "2")
+			if wrong.Subject, wrong.ID = w.subs[member+3], fmt.Sprint(w.next); member > 0 {
+				if _, err := d.Retract(t.Context(), wrong, at.AddDate(0, 0, 6).UnixMicro()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := w.totals(at.AddDate(0, 0, 8)); len(got) != 2 {
+			t.Errorf("one member's sum was opened: %+v", got[2:])
 		}
 	})
 }

@@ -78,7 +78,7 @@ type Links struct {
 	Root   Hash   `json:"root"` // over their salted leaves
 }
 
-// Totals are what a programme's claims came to on its local days From to To. A methodology and vintage
+// Totals are what a programme's claims came to on its local days From to To, less what corrections took back on them. A methodology and vintage
 // that fewer than Least members share on these days is left for later totals, which then begin earlier.
 type Totals struct {
 	Type      string `json:"type"`
