@@ -15,7 +15,7 @@ type Series struct{ Programme, Method, Vintage string }
 
 // A Sum is what the accepted claims of a series came to, less what corrections took back.
 type Sum struct {
-	Claims, Milligrams, Points int64 // claims that were accepted; amounts that are left
+	Claims, Milligrams, Points int64  // claims that were accepted; amounts that are left
 	From                       string // the first day of what is in it
 	Upto                       string // the last
 }
