@@ -77,7 +77,7 @@ func (db *DB) addTestimonies(ctx context.Context, tx *sql.Tx, list []*Testimony)
 	}
 	rows := make([][]any, len(places))
 	for i, p := range places {
-		rows[i] = []any{p.part, p.batch, p.root, len(p.places) / placeSize, p.places}
+		rows[i] = []any{p.part, p.batch, p.root, len(p.places) / PlaceSize, p.places}
 	}
 	return db.insert(ctx, tx, "INSERT INTO testimony_batch (part, batch, root, claims, places) VALUES ", rows)
 }
@@ -90,8 +90,9 @@ type placesRow struct {
 	places []byte
 }
 
-// placeSize is that of two numbers of four bytes: the claim's place in the batch and that in the request.
-const placeSize = 8
+// PlaceSize is how many bytes one of a batch's places has: the claim's place in the batch and that in the request,
+// 4 bytes each.
+const PlaceSize = 8
 
 func (p placesRow) compare(q placesRow) int {
 	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.batch, q.batch), bytes.Compare(p.root, q.root), cmp.Compare(len(p.places), len(q.places)))
@@ -241,7 +242,7 @@ func (db *DB) TestimonyOf(ctx context.Context, ref claim.Ref) (t Testimony, inde
 
 // indexIn finds a claim's place in the request by its place in the batch.
 func indexIn(places []byte, ord int) (int, bool) {
-	for ; len(places) >= placeSize; places = places[placeSize:] {
+	for ; len(places) >= PlaceSize; places = places[PlaceSize:] {
 		if int(binary.BigEndian.Uint32(places)) == ord {
 			return int(binary.BigEndian.Uint32(places[4:])), true
 		}
@@ -265,4 +266,84 @@ func (db *DB) testimony(ctx context.Context, root ledger.Hash) (Testimony, error
 		t.Leaves = append(t.Leaves, ledger.Hash(h))
 	}
 	return t, nil
+}
+
+// EachTestimony runs f on what was signed in the requests whose home is the partition, without the places.
+func (s *Snapshot) EachTestimony(ctx context.Context, f func(*Testimony)) error {
+	return s.each(ctx, func(r *raw) {
+		t := &Testimony{Root: r.hash(0), Partner: r.text(1), KeyID: r.text(2), Base: r.text(3), Signature: r.bytes(4), Leaves: hashes(r.bytes(5))}
+		f(t)
+	}, "SELECT root, partner, keyid, base, signature, leaves FROM testimony WHERE part = $1", int64(s.Part))
+}
+
+// EachSaid runs f on which claims of the partition's batches were said in which request: places are of PlaceSize bytes
+// each, a claim's in the batch and that in the request, with 4 bytes. The testimony has partner, salt and leaves; it
+// is nil where there is none.
+func (s *Snapshot) EachSaid(ctx context.Context, f func(batch int64, root ledger.Hash, places []byte, t *Testimony)) error {
+	var list []placesRow
+	err := s.each(ctx, func(r *raw) {
+		list = append(list, placesRow{batch: r.integer(0), root: bytes.Clone(r.bytes(1)), places: bytes.Clone(r.bytes(2))})
+	}, "SELECT batch, root, places FROM testimony_batch WHERE part = $1 ORDER BY root, batch", int64(s.Part))
+	for err == nil && len(list) > 0 {
+		n, roots := 0, 0
+		for ; n < len(list); n++ {
+			if n == 0 || !bytes.Equal(list[n].root, list[n-1].root) {
+				if roots++; roots > 16 {
+					break
+				}
+			}
+		}
+		var said map[string]*Testimony
+		if said, err = s.testimonies(ctx, list[:n]); err == nil {
+			for _, p := range list[:n] {
+				var root ledger.Hash
+				copy(root[:], p.root)
+				f(p.batch, root, p.places, said[string(p.root)])
+			}
+		}
+		list = list[n:]
+	}
+	return err
+}
+
+// testimonies reads what the requests of some rows signed, by their roots.
+func (s *Snapshot) testimonies(ctx context.Context, list []placesRow) (map[string]*Testimony, error) {
+	var where strings.Builder
+	var args []any
+	for i, p := range list {
+		if i > 0 && bytes.Equal(p.root, list[i-1].root) {
+			continue
+		}
+		if len(args) > 0 {
+			where.WriteString(" OR ")
+		}
+		args = append(args, s.db.home(string(p.root)), p.root)
+		fmt.Fprintf(&where, "(part = $%d AND root = $%d)", len(args)-1, len(args))
+	}
+	rows, err := s.conn.QueryContext(ctx, "SELECT root, partner, salt, leaves FROM testimony WHERE "+where.String(), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	said := map[string]*Testimony{}
+	for rows.Next() {
+		var root, salt, leaves []byte
+		t := new(Testimony)
+		if err := rows.Scan(&root, &t.Partner, &salt, &leaves); err != nil {
+			return nil, err
+		}
+		copy(t.Salt[:], salt)
+		t.Leaves = hashes(leaves)
+		said[string(root)] = t
+	}
+	return said, rows.Err()
+}
+
+// hashes is the reverse of joined; a last one that is cut off is left out.
+func hashes(b []byte) []ledger.Hash {
+	list := make([]ledger.Hash, 0, len(b)/len(ledger.Hash{}))
+	for ; len(b) >= len(ledger.Hash{}); b = b[len(ledger.Hash{}):] {
+		list = append(list, ledger.Hash(b))
+	}
+	return list
 }

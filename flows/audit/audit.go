@@ -5,7 +5,7 @@
 //
 // It reads each partition as it stood at one moment, beside a server that goes on writing, and takes
 // nothing from memory or caches. In memory it holds, for each partition in hand, 40 bytes a claim,
-// some 150 bytes a batch and as many a link, the accounts of one range, and the claims of one account, and
+// some 150 bytes a batch and as many a link, 100 bytes a claim that its partner signed, the accounts of one range, and the claims of one account, and
 // of all partitions what the log says, 32 bytes a batch; ids are compared across accounts through sorted
 // runs in the folder for temporary files, at 16 bytes a claim.
 package audit
@@ -65,6 +65,9 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 	}
 	a.checkDocuments(documents)
 	a.books.check(documents, &a.findings)
+	if err := a.readKeys(ctx); err != nil {
+		return nil, err
+	}
 	ids, err := a.partitions(ctx, o.Workers)
 	if err != nil {
 		return nil, err
@@ -85,6 +88,7 @@ type audit struct {
 	books     books
 	findings  findings
 	gauge     gauge
+	keys      map[string]store.PartnerKey
 	testimony testimony // not changed any more once partitions are read
 
 	mu       sync.Mutex
@@ -137,6 +141,9 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 			return err
 		}
 		if err := p.readConsents(ctx); err != nil {
+			return err
+		}
+		if err := p.readSayings(ctx); err != nil {
 			return err
 		}
 		if err := p.readAccounts(ctx); err != nil {

@@ -24,6 +24,9 @@ func oneOf(condition string) string {
 	return "(part, batch, ord) = (SELECT part, batch, ord FROM claim WHERE " + condition + " ORDER BY part, batch, ord LIMIT 1)"
 }
 
+// oneSigned picks one signed request, always the same.
+const oneSigned = "root = (SELECT root FROM testimony ORDER BY root LIMIT 1)"
+
 // oneReversal picks one reversal, always the same.
 func oneReversal(condition string) string {
 	return "(part, batch, ord) = (SELECT part, batch, ord FROM reversal WHERE " + condition + " ORDER BY part, batch, ord LIMIT 1)"
@@ -143,6 +146,18 @@ var damages = []struct {
 	{"a claim judged again gone", []string{"DELETE FROM claim WHERE " + oneOf("again <> 0")}, []audit.Kind{audit.Places, audit.Corrections}},
 	{"a correction that is none", []string{"UPDATE batch SET backfill = 0 WHERE (part, batch) = (SELECT part, batch FROM batch WHERE backfill = 2 ORDER BY part, batch LIMIT 1)"}, []audit.Kind{audit.Chain, audit.Corrections}},
 	{"a batch made a correction", []string{"UPDATE batch SET backfill = 2 WHERE part = 1 AND batch = 5"}, []audit.Kind{audit.Chain, audit.Corrections}},
+	{"a signature changed", []string{"UPDATE testimony SET signature = CAST({zeros} || substr(signature, 33) AS {bytes}) WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"what was signed changed", []string{"UPDATE testimony SET base = replace(base, 'tanpu.example', 'tanpu.sample') WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"signed by another partner", []string{"UPDATE testimony SET partner = 'bank' WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"signed with another salt", []string{"UPDATE testimony SET salt = {zeros} WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"a signed leaf changed", []string{"UPDATE testimony SET leaves = CAST({zeros} || substr(leaves, 33) AS {bytes}) WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"a signed leaf cut off", []string{"UPDATE testimony SET leaves = substr(leaves, 33) WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"a signed request gone", []string{"DELETE FROM testimony WHERE " + oneSigned}, []audit.Kind{audit.Signatures}},
+	{"signed places changed", []string{"UPDATE testimony_batch SET places = CAST({eight} || substr(places, 9) AS {bytes}) WHERE substr(places, 1, 8) <> {eight}"}, []audit.Kind{audit.Signatures}},
+	{"signed places cut off", []string{"UPDATE testimony_batch SET places = substr(places, 2)"}, []audit.Kind{audit.Signatures}},
+	{"signed claims of another batch", []string{"UPDATE testimony_batch SET batch = batch + 1000000"}, []audit.Kind{audit.Signatures}},
+	{"a partner's key gone", []string{"DELETE FROM partner_key"}, []audit.Kind{audit.Signatures}},
+	{"a key of another partner", []string{"UPDATE partner_key SET partner = 'bank'"}, []audit.Kind{audit.Signatures}},
 	{"a document's text changed", []string{"UPDATE document SET body = {bike} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Documents, audit.Verdicts, audit.Leaves}},
 	{"a document changed with its hash", []string{"UPDATE document SET body = {bike}, hash = {bikehash} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Verdicts, audit.Leaves}},
 	{"a document that cannot be read", []string{"UPDATE document SET body = {eight} WHERE name = 'BIKE@1'"}, []audit.Kind{audit.Documents}},
@@ -208,7 +223,7 @@ type wreck struct {
 }
 
 var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "reversal", "balance", "usage", "slot", "history", "day_total",
-	"consent", "log", "log_entry", "log_tile", "log_mark"}
+	"consent", "partner_key", "testimony", "testimony_batch", "log", "log_entry", "log_tile", "log_mark"}
 
 func newWreck(t *testing.T, url string) *wreck {
 	t.Helper()

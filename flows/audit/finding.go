@@ -34,6 +34,7 @@ const (
 	Log       Kind = "log"     // the log is not whole, or says otherwise than the database
 	Consents  Kind = "consent" // a link is not what its leaf in the log says
 
+	Signatures  Kind = "signature"  // a partner did not sign what is recorded as said by it
 	Corrections Kind = "correction" // a correction that could not have been made, or came out otherwise
 )
 

@@ -147,6 +147,8 @@ func (j *judge) read(rows []*store.ClaimRow) bool {
 		if !claim.ParseBody(&c, r.Body) {
 			j.foundClaim(Verdicts, r, "its body is not one that could have been recorded: %q", r.Body)
 			ok = false
+		} else {
+			j.said(r, &c)
 		}
 		j.claims = append(j.claims, c)
 	}

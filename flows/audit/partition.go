@@ -32,6 +32,7 @@ type partition struct {
 	heard                  *heard
 	nextBatch, nextConsent int64 // up to there the log has been held against what is recorded
 	consents               []consented
+	sayings                []saying // in order of batch and place
 	unsealed               unsealed
 
 	sums     map[ledger.Asset]int64 // of all balances; wrapping, which keeps zero apart from everything else that is near it

@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,10 +16,13 @@ import (
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/link"
 	"github.com/tanpu/tanpu/flows/publish"
+	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/rules/signature"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -26,23 +31,25 @@ var local = time.FixedZone("CST", 8*3600)
 // A world is a small city that lives through some weeks: its members ride, walk, order and read their
 // meters, and two partners and a utility report it, well and badly.
 type world struct {
-	t       testing.TB
-	db      *store.DB
-	book    *rulebook.Rulebook
-	random  *rand.Rand
-	now     time.Time
-	members []*member
-	judge   *intake.Judge
-	late    *intake.Judge
-	seen    map[reason.Code]int
-	trimmed int           // accepted, but cut to what was left of a cap
-	sent    []claim.Claim // some of them are sent again
-	next    int           // id of the next claim
-	most    int           // claims in a batch, at most
-	desk    *correct.Desk
-	told    map[store.AccountID]map[int64]bool // batches of corrections that were counted
-	undone  map[claim.Why]int                  // reversals
-	anew    int64                              // claims that took the place of others
+	t        testing.TB
+	db       *store.DB
+	book     *rulebook.Rulebook
+	random   *rand.Rand
+	now      time.Time
+	members  []*member
+	judge    *intake.Judge
+	late     *intake.Judge
+	seen     map[reason.Code]int
+	trimmed  int           // accepted, but cut to what was left of a cap
+	sent     []claim.Claim // some of them are sent again
+	keeper   testimony.Keeper
+	requests int // that were signed
+	next     int // id of the next claim
+	most     int // claims in a batch, at most
+	desk     *correct.Desk
+	told     map[store.AccountID]map[int64]bool // batches of corrections that were counted
+	undone   map[claim.Why]int                  // reversals
+	anew     int64                              // claims that took the place of others
 }
 
 type member struct {
@@ -87,7 +94,10 @@ func newWorld(t testing.TB, url string, parts, members int) *world {
 	}
 	w := &world{t: t, db: db, book: book, random: rand.New(rand.NewPCG(1, 2)), now: time.Date(2026, 3, 2, 12, 0, 0, 0, local),
 		judge: &intake.Judge{DB: db}, late: &intake.Judge{DB: db, Backfill: true}, seen: map[reason.Code]int{}, most: 60,
-		desk: correct.New(db), told: map[store.AccountID]map[int64]bool{}, undone: map[claim.Why]int{}}
+		desk: correct.New(db), keeper: testimony.Keeper{DB: db}, told: map[store.AccountID]map[int64]bool{}, undone: map[claim.Why]int{}}
+	if err := db.AddPartnerKey(ctx, store.PartnerKey{Partner: signer, Public: signerKey.Public().(ed25519.PublicKey), Created: 1}); err != nil {
+		t.Fatal(err)
+	}
 	for range members {
 		w.join()
 	}
@@ -265,6 +275,9 @@ func (w *world) midnight() time.Time {
 // send has claims judged, partition by partition, at instants that follow each other.
 func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 	w.t.Helper()
+	var signed []claim.Claim
+	var came []claim.Verdict
+	defer func() { w.sign(signed, came) }()
 	parts := make([][]claim.Claim, w.db.Parts)
 	for _, c := range claims {
 		part := w.db.Route(c.Sub)
@@ -279,6 +292,9 @@ func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 				w.t.Fatal(err)
 			}
 			for i, v := range verdicts {
+				if list[i].Partner == signer {
+					signed, came = append(signed, list[i]), append(came, v)
+				}
 				if w.seen[v.Reason]++; v.Reason == reason.OK && v.Operands != (reason.Operands{}) {
 					w.trimmed++
 				}
@@ -288,6 +304,32 @@ func (w *world) send(j *intake.Judge, claims []claim.Claim) {
 			}
 			list = list[n:]
 		}
+	}
+}
+
+// signer is the partner that signs what it reports; the others send an API key.
+const signer = "rides"
+
+var signerKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+// sign keeps what the signer signed, in requests of some claims each.
+func (w *world) sign(claims []claim.Claim, came []claim.Verdict) {
+	w.t.Helper()
+	for len(claims) > 0 {
+		w.requests++
+		n := min(len(claims), 1+w.requests%w.most)
+		salt := sha256.Sum256(fmt.Append(nil, w.requests))
+		leaves := claim.SaidLeaves(claims[:n], salt)
+		r := &signature.Request{Method: "POST", Authority: "tanpu.example", Path: "/v1/claims", Root: signature.FormatRoot(ledger.Root(leaves))}
+		input, text := signature.Sign(signerKey, r, w.now.Unix())
+		read, err := signature.Read(r, input, text)
+		if err == nil {
+			err = w.keeper.Keep(context.Background(), &testimony.Request{Partner: signer, Signed: read, Salt: salt, Leaves: leaves, Verdicts: came[:n]})
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		claims, came = claims[n:], came[n:]
 	}
 }
 
