@@ -261,7 +261,10 @@ func TestLogDamage(t *testing.T) {
 		if r := run(t, w.db); !r.Clean() || len(r.Notes) == 0 || r.Notes[0] != "2 batches were committed and are not in the log yet" {
 			t.Fatalf("before anything was damaged there is %v, %v", r.Findings, r.Notes)
 		}
-		for _, d := range logDamages {
+		for i, d := range logDamages {
+			if raceDetector && i%10 != 0 {
+				continue // an audit takes ten times as long; make check has all of them without the race detector
+			}
 			t.Run(d.name, func(t *testing.T) {
 				defer w.mend(t, d.do)
 				for _, statement := range d.do {
