@@ -260,7 +260,10 @@ func TestReceiptTampering(t *testing.T) {
 					if bytes.Equal(text, r.Encode()) {
 						return // such as a number that was 0, and is left out: the same receipt
 					}
-					_, err := proof.Verify(text, proof.Trust{})
+					report, err := proof.Verify(text, proof.Trust{})
+					if err == nil && strings.Join(path, ".") == "testimony" && report.Receipt.Testimony == nil {
+						return // it proves less, and says so: that nobody is shown to have signed
+					}
 					var failure *proof.Failure
 					if !errors.As(err, &failure) {
 						t.Errorf("%s: with another %s the receipt passes: %v", code, strings.Join(path, "."), err)
