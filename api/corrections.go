@@ -110,11 +110,10 @@ func corrected(done *correct.Done, key sender, accept string) Corrected {
 	at := instantOf(done.At)
 	out.Correction, out.At = fmt.Sprintf("%d.%d", done.Account.Part, done.Batch), &at
 	lang, _ := language(accept)
-	asked := done.Changes[0].Why
 	for i := range done.Changes {
 		c := &done.Changes[i]
 		switch {
-		case c.Why == asked:
+		case claim.Asked(c.Why, c.Was.Verdict.Reason):
 			out.Reversed = append(out.Reversed, undone(c, lang))
 		case key.Role == Operator || c.Was.Claim.Partner == key.Partner: // who else reported the act is nobody's business
 			out.JudgedAgain = append(out.JudgedAgain, undone(c, lang))

@@ -142,20 +142,18 @@ func (j *judge) correct(b *batch, rows []*store.ClaimRow, undone []claim.Reversa
 
 // request is the correction that must have been asked for.
 func (j *judge) request(rows []*store.ClaimRow, undone []claim.Reversal) *claim.Correction {
-	c := &claim.Correction{Why: claim.Rejudged, By: undone[0].By, Reason: undone[0].Reason}
-	for i := range undone {
-		if undone[i].Why != claim.Rejudged {
-			c.Why = undone[i].Why
-		}
-	}
+	c := &claim.Correction{By: undone[0].By, Reason: undone[0].Reason}
 	for i := range undone {
 		v := &undone[i]
-		if v.Why != c.Why {
+		if !claim.Asked(v.Why, j.reasonOf(v.Of)) {
 			continue
+		}
+		if c.Why == "" {
+			c.Why = v.Why
 		}
 		c.Of = append(c.Of, v.Of)
 		for k, r := range rows {
-			if c.Why == claim.Replaced && r.Verdict.Ref.Ord == v.Next {
+			if v.Why == claim.Replaced && r.Verdict.Ref.Ord == v.Next {
 				c.With = &j.claims[k]
 			}
 		}
@@ -164,6 +162,16 @@ func (j *judge) request(rows []*store.ClaimRow, undone []claim.Reversal) *claim.
 		c.With = &claim.Claim{} // of nobody: it cannot be one
 	}
 	return c
+}
+
+// reasonOf is the verdict of one of the account's claims; "" where it is not there.
+func (j *judge) reasonOf(ref claim.Ref) reason.Code {
+	for i := range j.rows {
+		if v := &j.rows[i].Verdict; v.Ref == ref {
+			return v.Reason
+		}
+	}
+	return ""
 }
 
 func (j *judge) compareReversals(b *batch, recorded, made []claim.Reversal) {

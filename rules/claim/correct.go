@@ -412,6 +412,7 @@ func (c *correcting) judge() error {
 		if err != nil {
 			return err
 		}
+		net := c.netOf(t)
 		Open(s, []Claim{*t.claim}, c.links(t.claim.Sub, t.basis.At)).judgeAll(c.Part, c.number, c.Known, &c.work)
 		if len(c.work.Rows) == 0 {
 			if c.request.With == t.claim {
@@ -423,13 +424,39 @@ func (c *correcting) judge() error {
 			continue // such a verdict is none for good: what is recorded stands
 		}
 		row := c.work.Rows[0]
-		if c.request.With != t.claim && (same(&row, &t.old.Row) || !t.holding && row.Verdict.Reason == t.old.Verdict.Reason) {
+		stands := same(&row, &t.old.Row) || !t.holding && row.Verdict.Reason == t.old.Verdict.Reason
+		if stands && t.holding {
+			if stands, err = t.old.added(c.netOf(t) - net); err != nil {
+				return err
+			}
+		}
+		if stands && c.request.With != t.claim {
 			continue
 		}
 		row.Claim, row.Again, row.Times = t.claim, &Again{t.old.Verdict.Ref, t.basis}, t.times
 		t.row = &row
 	}
 	return nil
+}
+
+// netOf is what the claim's year adds up to so far; 0 where it is no net: year.
+func (c *correcting) netOf(t *turn) int64 {
+	if !t.holding {
+		return 0
+	}
+	key, _ := t.old.net()
+	return c.Known.Nets[key]
+}
+
+// added reports whether a claim added so much to its year when it was judged, as its leaf says. Its credit can be the
+// same while that is not: a year below zero is worth as little as one further below.
+func (s *standing) added(n int64) (bool, error) {
+	key, netted := s.net()
+	if !netted {
+		return true, nil
+	}
+	credits, err := Credits(s.docket.Session, &s.Row)
+	return credits[key.Asset] == n, err
 }
 
 // same reports whether two outcomes of a claim come to the same.

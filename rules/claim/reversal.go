@@ -28,6 +28,11 @@ const (
 	Rejudged  Why = "rejudged"  // it was judged again, by an operator's decision or because of another correction
 )
 
+// Asked reports whether a reversal that says why is of a claim that was to be corrected, and not of one that was judged
+// again because of it: beside refusals that are cured, claims that lacked their value are judged again, and none of those
+// is such a refusal.
+func Asked(why Why, was reason.Code) bool { return why != Rejudged || Curable(was) }
+
 // Operator is who a correction is by when it is no partner's.
 const Operator = "operator"
 
