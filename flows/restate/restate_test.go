@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tanpu/tanpu/flows/correct"
 	"github.com/tanpu/tanpu/flows/restate"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -98,8 +99,32 @@ func TestWatermark(t *testing.T) {
 	})
 }
 
+// A correction that was made since changes nothing of what stood at the watermark.
+func TestWatermarkBeforeCorrection(t *testing.T) {
+	l, ctx := simple(8), context.Background()
+	db := l.live(t, storetest.SQLite(t), l.before())
+	r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := correct.New(db).Retract(ctx, correct.Request{Subject: subs(t, db)["0 0rides"], Partner: "rides", ID: "0", By: "rides", Reason: "a test"}, spring.AddDate(0, 1, 0).UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := restate.Try(ctx, db, l.draftOf(), restate.Options{Upto: &r.Watermark})
+	if err != nil || !bytes.Equal(written(t, r), written(t, again)) {
+		t.Errorf("at the same watermark after a correction: %v\n%s\n%s", err, written(t, r), written(t, again))
+	}
+}
+
 // rest lives on from a batch, for members that have joined.
 func (l *life) rest(t *testing.T, db *store.DB, from int) {
+	rest := *l
+	rest.batches = l.batches[from:]
+	rest.say(t, db, subs(t, db))
+}
+
+// subs are those of the members that have joined.
+func subs(t *testing.T, db *store.DB) map[string]string {
 	subs := map[string]string{}
 	for part := range db.Parts {
 		err := db.Snapshot(context.Background(), part, func(s *store.Snapshot) error {
@@ -109,12 +134,9 @@ func (l *life) rest(t *testing.T, db *store.DB, from int) {
 		})
 		if err != nil {
 			t.Error(err)
-			return
 		}
 	}
-	rest := *l
-	rest.batches = l.batches[from:]
-	rest.say(t, db, subs)
+	return subs
 }
 
 // A watermark that is not of this history is refused.

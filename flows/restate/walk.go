@@ -136,7 +136,7 @@ func (w *walk) account(rows []store.ClaimRow) {
 	if len(w.order) == 0 {
 		return
 	}
-	why := corrected(w.order)
+	why := w.corrected()
 	if why == "" {
 		why = w.judge(rows[0].Account)
 	}
@@ -147,10 +147,11 @@ func (w *walk) account(rows []store.ClaimRow) {
 	w.visitor.course(&w.course)
 }
 
-// corrected finds whether any of an account's claims was reversed or judged again.
-func corrected(claims []*store.ClaimRow) Why {
-	for _, c := range claims {
-		if c.Reversed != 0 || c.Times != 0 {
+// corrected finds whether any of an account's claims was reversed or judged again by then: what came after the mark
+// changes no report that goes up to it.
+func (w *walk) corrected() Why {
+	for _, c := range w.order {
+		if c.Reversed != 0 && c.Reversed <= w.mark.Batch || c.Times != 0 {
 			return Corrected
 		}
 	}
