@@ -53,6 +53,14 @@ type server struct {
 
 func startServer(t *testing.T) *server {
 	t.Helper()
+	s := newServer(t)
+	s.start(t)
+	return s
+}
+
+// newServer makes its database.
+func newServer(t *testing.T) *server {
+	t.Helper()
 	dir := t.TempDir()
 	s := &server{binary: filepath.Join(dir, "tanpu"), db: "sqlite:" + filepath.Join(dir, "t.db")}
 	build := exec.Command("go", "build", "-o", s.binary, "./cmd/tanpu")
@@ -63,7 +71,12 @@ func startServer(t *testing.T) *server {
 	s.run(t, "init", "--db", s.db, "--origin", "tanpu.example/log", "--library", "../library/programmes/demo-city.programme.yaml")
 	s.key = strings.TrimSpace(s.run(t, "key", "--db", s.db, "--operator"))
 	s.vkey = strings.Split(s.run(t, "log", "show", "--db", s.db), "\n")[1]
-	serve := exec.Command(s.binary, "serve", "--db", s.db, "--listen", "127.0.0.1:0")
+	return s
+}
+
+func (s *server) start(t *testing.T, flags ...string) {
+	t.Helper()
+	serve := exec.Command(s.binary, append([]string{"serve", "--db", s.db, "--listen", "127.0.0.1:0"}, flags...)...)
 	out, err := serve.StderrPipe()
 	if err == nil {
 		err = serve.Start()
@@ -82,9 +95,12 @@ func startServer(t *testing.T) *server {
 			s.base = "http://" + entry.At
 			break
 		}
+		t.Log(lines.Text())
+	}
+	if s.base == "" {
+		t.Fatal("the server does not answer")
 	}
 	go io.Copy(io.Discard, out)
-	return s
 }
 
 func (s *server) run(t *testing.T, args ...string) string {

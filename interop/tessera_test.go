@@ -1,5 +1,5 @@
 // Package interop_test tries Tanpu's transparency against what others wrote to the same standards: our witness with their log,
-// their proofs and cosignatures with our checks, and, once there is one, our log with their fsck. It is a module of its own, so
+// their proofs and cosignatures with our checks, our log with their fsck, client and witness. It is a module of its own, so
 // that nobody who imports Tanpu inherits what it needs.
 package interop_test
 
