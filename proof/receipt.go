@@ -258,6 +258,9 @@ func (r *Receipt) row() (*claim.Row, ledger.Hash, error) {
 		return nil, ledger.Hash{}, fmt.Errorf("%q is nobody who can hold a reduction", r.Verdict.Holder)
 	}
 	v := &r.Verdict
+	if !v.Reason.Known() || !v.Reason.Recorded() {
+		return nil, ledger.Hash{}, fmt.Errorf("no verdict is recorded with the reason %.40q", v.Reason)
+	}
 	row := &claim.Row{Claim: c, Body: claim.Body(c), Programme: v.Programme, Holder: holder,
 		Verdict: claim.Verdict{Reason: v.Reason, Operands: v.Operands, Method: v.Method, Milligrams: v.Reduction, Points: v.Points}}
 	if v.MethodSHA256 != nil {
@@ -284,7 +287,7 @@ func (r *Receipt) private(row *claim.Row) (ledger.Hash, error) {
 	case p == nil:
 		return ledger.Hash{}, nil
 	case p.Salt == nil:
-		if p.Hash == nil || p.Other != "" || len(p.Used) > 0 {
+		if p.Hash == nil || *p.Hash == (record.Hash{}) || p.Other != "" || len(p.Used) > 0 {
 			return ledger.Hash{}, bad
 		}
 		return ledger.Hash(*p.Hash), nil

@@ -59,7 +59,7 @@ type Report struct {
 	Origin    string      // of the log
 	Size      int64       // of the log's head
 	Judged    time.Time   // the batch's instant
-	Cosigned  []Cosigned  // by witnesses
+	Cosigned  []Cosigned  // by witnesses that the reader trusts
 	Proved    []Statement // in order of the steps
 	NotProved []Statement
 }
@@ -171,7 +171,7 @@ func climb(leaf ledger.Hash, path []Step) (ledger.Hash, error) {
 func (v *verification) testimony() error {
 	t := v.Receipt.Testimony
 	if t == nil {
-		v.notProved("没有报送方的签名：说这条申报由 %s 报送的是平台。", "Nobody signed the report: that %s reported it is the platform's word.", v.Receipt.Claim.Partner)
+		v.notProved("回执未附报送方的签名：说这条申报由 %s 报送的是平台。", "The receipt holds no signature of the report: that %s reported it is the platform's word.", v.Receipt.Claim.Partner)
 		return nil
 	}
 	public, err := lowerHex(t.Public)
@@ -329,17 +329,23 @@ func witnessVerifiers(keys []string) ([]note.Verifier, error) {
 	return list, nil
 }
 
-// witnesses says who else has seen the log's head, and makes sure of those that the reader trusts.
+// witnesses makes sure that those that the reader trusts have seen the log's head.
 func (v *verification) witnesses() error {
-	for _, s := range v.signed.Sigs {
-		if unix, err := CosignatureTime(s); err == nil {
-			v.Cosigned = append(v.Cosigned, Cosigned{s.Name, time.Unix(unix, 0).UTC()})
-		}
-	}
 	for _, w := range v.trust.Witnesses {
-		if _, err := note.Open([]byte(v.Receipt.Log.Checkpoint), note.VerifierList(w)); err != nil {
+		signed, err := note.Open([]byte(v.Receipt.Log.Checkpoint), note.VerifierList(w))
+		if err != nil {
 			return fmt.Errorf("witness %s, which you trust, has not cosigned the log's head", w.Name())
 		}
+		unix, err := CosignatureTime(signed.Sigs[0])
+		if err != nil {
+			return fmt.Errorf("the signature of %s, which you trust as a witness, is no cosignature", w.Name())
+		}
+		v.Cosigned = append(v.Cosigned, Cosigned{w.Name(), time.Unix(unix, 0).UTC()})
+	}
+	if keys := v.Receipt.Log.Witnesses; len(v.Cosigned) == 0 && len(keys) > 0 { // anybody can make a key and call it a witness's
+		v.notProved("见证方共同签名：回执自带的密钥 %s 已签名；请与见证方公布的密钥核对，或用 --key 指定。",
+			"That a witness has cosigned: the keys %s have, which the receipt itself names; compare them with those that the witnesses publish, or give theirs with --key.", strings.Join(keys, ", "))
+		return nil
 	}
 	if len(v.Cosigned) == 0 {
 		v.notProved("没有见证方共同签名：除运营方外无人担保别人看到的是同一份日志。",
@@ -351,7 +357,7 @@ func (v *verification) witnesses() error {
 		zh = append(zh, fmt.Sprintf("%s（%s）", c.Witness, c.At.Format(time.RFC3339)))
 		en = append(en, fmt.Sprintf("%s (%s)", c.Witness, c.At.Format(time.RFC3339)))
 	}
-	v.Proved = append(v.Proved, Statement{"见证方共同签名：" + strings.Join(zh, "、") + "。", "Cosigned by witnesses: " + strings.Join(en, ", ") + "."})
+	v.Proved = append(v.Proved, Statement{"您信任的见证方共同签名：" + strings.Join(zh, "、") + "。", "Cosigned by witnesses that you trust: " + strings.Join(en, ", ") + "."})
 	return nil
 }
 
@@ -375,12 +381,19 @@ func (v *verification) documents() error {
 		if err := CheckInclusion(treePath(d.Path), v.head.Size, d.Place, v.head.Root, tlog.RecordHash(entry)); err != nil {
 			return fmt.Errorf("%s is not entry %d of the log: %w", d.Entry.Name, d.Place, err)
 		}
+		if d.Place > v.Receipt.Log.Place {
+			return fmt.Errorf("%s is in the log after the batch that was judged by it", d.Entry.Name)
+		}
 		last = d.Entry.Rulebook
 		list = append(list, rulebook.Document{Kind: d.Entry.Kind, Name: d.Entry.Name, Text: []byte(d.Text)})
 	}
 	var err error
 	if v.book, err = rulebook.Bind(v.basis.Rulebook, list); err != nil {
 		return err
+	}
+	if n := int64(len(list)); n < v.basis.Rulebook {
+		v.notProved("裁定之前公布的 %[1]d 份文件中，回执附了 %[2]d 份：没有其他文件（如更新的版本）影响此裁定（审计全库可证）。",
+			"That no other document bears on the verdict, such as a newer version: %[1]d had been published by then, and the receipt holds %[2]d (an audit of the database proves it).", v.basis.Rulebook, n)
 	}
 	v.proved("回执所附的 %d 份文件（机制、方法学等）就是裁定之前公布在日志里的文本。",
 		"The %d documents in the receipt (programme, methodology and so on) are the texts that the log had published before the claim was judged.", len(list))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -66,7 +67,7 @@ func runVerify(args []string, stdout, stderr io.Writer) int {
 	report, err := proof.Verify(text, trust)
 	if err != nil {
 		sentence := map[string]string{"zh": "回执未通过验证，不要相信它。失败的步骤：", "en": "The receipt does not hold; do not believe it. It fails at: "}[*lang]
-		fmt.Fprintln(stdout, sentence+err.Error())
+		fmt.Fprintln(stdout, sentence+oneLine(err.Error()))
 		return 1
 	}
 	tellReceipt(stdout, report, *lang)
@@ -102,7 +103,9 @@ func tellReceipt(w io.Writer, r *proof.Report, lang string) {
 		language = reason.ZH
 	}
 	c, v := &r.Receipt.Claim, &r.Receipt.Verdict
-	line := func(name, format string, args ...any) { fmt.Fprintf(w, "%s  %s\n", name, fmt.Sprintf(format, args...)) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s  %s\n", name, oneLine(fmt.Sprintf(format, args...)))
+	}
 	fmt.Fprintf(w, "%s\n\n", words[0])
 	line(words[1], words[2], c.Partner, c.ID, c.Scenario, instant(c.Start), instant(c.End))
 	line(words[3], words[4], reason.Label(v.Reason, language, v.Reason == reason.OK && v.Operands != (reason.Operands{})), v.Reason)
@@ -123,7 +126,11 @@ func tellReceipt(w io.Writer, r *proof.Report, lang string) {
 		working = r.Receipt.Working.ZH
 	}
 	if working != "" {
-		fmt.Fprintf(w, "\n%s\n%s", words[9], indent(working))
+		lines := strings.Split(working, "\n")
+		for i := range lines {
+			lines[i] = oneLine(lines[i])
+		}
+		fmt.Fprintf(w, "\n%s\n%s", words[9], indent(strings.Join(lines, "\n")))
 	}
 	for i, list := range [][]proof.Statement{r.Proved, r.NotProved} {
 		fmt.Fprintf(w, "\n%s\n", words[10+i])
@@ -132,9 +139,20 @@ func tellReceipt(w io.Writer, r *proof.Report, lang string) {
 			if lang == "zh" {
 				text = s.ZH
 			}
-			fmt.Fprintf(w, "  %s %s\n", []string{"✓", "○"}[i], text)
+			fmt.Fprintf(w, "  %s %s\n", []string{"✓", "○"}[i], oneLine(text))
 		}
 	}
+}
+
+// oneLine keeps what strangers wrote within its line: what ends one, moves the cursor, hides text or turns it round does
+// not reach the page.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // thousandths writes n/1000 exactly.

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -362,4 +364,147 @@ func changes(v any) []any {
 		return []any{nil, more}
 	}
 	return []any{"x"}
+}
+
+// An impostor has keys of his own: what he can make with them must not stand among what was proved.
+type impostor struct {
+	log     string // secret key
+	witness *proof.Cosigner
+}
+
+func newImpostor(t *testing.T) impostor {
+	t.Helper()
+	_, log := newSigner(t, "example.org/log")
+	skey, _, err := proof.GenerateWitnessKey(rand.Reader, "regulator.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	witness, err := proof.NewCosigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return impostor{log, witness}
+}
+
+// cosign adds his witness's signature to the receipt's head.
+func (i impostor) cosign(t *testing.T, r *proof.Receipt) {
+	t.Helper()
+	text, _, _ := strings.Cut(r.Log.Checkpoint, "\n\n")
+	line, err := i.witness.Cosign(text+"\n", 1787270400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Log.Checkpoint += line
+	r.Log.Witnesses = append(r.Log.Witnesses, i.witness.VerifierKey())
+}
+
+// rewrite makes a log of the receipt's entries, the batch first and its documents after it, and signs its head.
+func (i impostor) rewrite(t *testing.T, r *proof.Receipt) {
+	t.Helper()
+	entries := [][]byte{record.Text(&r.Batch.Entry)}
+	for n := range r.Documents {
+		entries = append(entries, record.Text(&r.Documents[n].Entry))
+	}
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(list []int64) ([]tlog.Hash, error) {
+		var hashes []tlog.Hash
+		for _, n := range list {
+			hashes = append(hashes, stored[n])
+		}
+		return hashes, nil
+	})
+	for n, text := range entries {
+		hashes, err := tlog.StoredHashes(int64(n), text, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = append(stored, hashes...)
+	}
+	path := func(n int64) (list []record.Hash) {
+		proved, err := tlog.ProveRecord(int64(len(entries)), n, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range proved {
+			list = append(list, record.Hash(h))
+		}
+		return list
+	}
+	r.Log.Place, r.Log.Path = 0, path(0)
+	for n := range r.Documents {
+		r.Documents[n].Place, r.Documents[n].Path = int64(n)+1, path(int64(n)+1)
+	}
+	root, err := tlog.TreeHash(int64(len(entries)), reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(i.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := proof.Checkpoint{Origin: "example.org/log", Size: int64(len(entries)), Root: root}
+	text, err := note.Sign(&note.Note{Text: head.Text()}, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vkey, err := proof.PublicKey(i.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Log.Checkpoint, r.Log.Keys, r.Log.Witnesses = string(text), []string{vkey}, []string{}
+}
+
+// A receipt says no more than it proves.
+func TestReceiptProvesNoMore(t *testing.T) {
+	w := live(t, storetest.SQLite(t), 12, 9)
+	_, witnesses := sealed(t, w)
+	found := samples(t, w, 1)
+	row, alone := found[reason.OK][0], found[reason.BelowMinimum][0] // by nothing but itself
+	impostor := newImpostor(t)
+	said := func(list []proof.Statement, part string) bool {
+		return slices.ContainsFunc(list, func(s proof.Statement) bool { return strings.Contains(s.EN, part) })
+	}
+	made := func(row store.ClaimRow) *proof.Receipt {
+		r, err := receipt.Make(t.Context(), w.db, row.Verdict.Ref, "", witnesses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+
+	r := made(row)
+	impostor.cosign(t, r)
+	report, err := proof.Verify(r.Encode(), proof.Trust{Witnesses: []note.Verifier{impostor.witness.Verifier()}})
+	if err != nil || len(report.Cosigned) != 1 || !said(report.Proved, "Cosigned by witnesses that you trust: regulator.example") {
+		t.Errorf("a witness that the reader trusts: %+v, %v", report, err)
+	}
+	report, err = proof.Verify(r.Encode(), proof.Trust{})
+	if err != nil || len(report.Cosigned) != 0 || said(report.Proved, "osigned") || !said(report.NotProved, impostor.witness.VerifierKey()) {
+		t.Errorf("anybody can call himself a witness, and it was proved that he is one: %+v, %v", report, err)
+	}
+	if n := int64(len(report.Receipt.Documents)); n < report.Receipt.Batch.Entry.Rulebook != said(report.NotProved, "no other document") {
+		t.Errorf("%d of %d documents, and it is not said that another could count: %+v", n, report.Receipt.Batch.Entry.Rulebook, report.NotProved)
+	}
+
+	r = made(row)
+	impostor.rewrite(t, r)
+	var failure *proof.Failure
+	if _, err := proof.Verify(r.Encode(), proof.Trust{}); !errors.As(err, &failure) || failure.Step != proof.StepDocuments {
+		t.Errorf("documents that the log published after the batch: %v", err)
+	}
+
+	r = made(alone)
+	if r.Private != nil {
+		t.Fatalf("claim %s was judged by something private", alone.Verdict.Ref)
+	}
+	r.Private, r.Working = &proof.ReceiptPrivate{Hash: new(record.Hash)}, proof.Working{}
+	if _, err := proof.Verify(r.Encode(), proof.Trust{}); !errors.As(err, &failure) || failure.Step != proof.StepClaim {
+		t.Errorf("a receipt that withholds what there is not: %v", err)
+	}
+
+	r = made(alone)
+	r.Verdict.Reason = "excellent"
+	if _, err := proof.Verify(r.Encode(), proof.Trust{}); err == nil || !strings.Contains(err.Error(), "no verdict is recorded") {
+		t.Errorf("a reason that there is not, and no words for it: %v", err)
+	}
 }
