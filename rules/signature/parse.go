@@ -12,6 +12,7 @@ import (
 // has: what two readers could understand differently must not decide who said something.
 const (
 	maxHeader    = 1024
+	maxBase      = 4 * maxHeader
 	maxCovered   = 8
 	maxParameter = 128 // bytes of a text
 )

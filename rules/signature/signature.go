@@ -109,11 +109,11 @@ type Input struct {
 func (in *Input) String() string { return in.text }
 
 // base is the text that is signed (RFC 9421 §2.5). It reports the first component that has no value, or one that
-// could be taken for several lines.
+// could be taken for several lines or is not ASCII, which JSON or a database would not keep as it was signed.
 func (in *Input) base(value func(component string) (string, bool)) (base []byte, missing string) {
 	for _, c := range in.Covered {
 		v, ok := value(c)
-		if !ok || strings.ContainsAny(v, "\r\n") {
+		if !ok || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return nil, c
 		}
 		base = append(append(append(append(base, '"'), c...), `": `...), v...)
@@ -176,6 +176,9 @@ func Read(r *Request, input, signature string) (*Signed, error) {
 	base, missing := in.base(r.value)
 	if missing != "" {
 		return nil, Refuse(Malformed, "what the request has for %q cannot be signed", missing)
+	}
+	if len(base) > maxBase {
+		return nil, Refuse(Malformed, "what was signed has %d bytes, more than %d", len(base), maxBase)
 	}
 	s.Base = base
 	return s, nil

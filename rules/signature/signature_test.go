@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -352,6 +353,29 @@ func TestTestimony(t *testing.T) {
 		change(o)
 		if err := o.Check(&claims[1]); err == nil {
 			t.Errorf("with another %s it still holds", what)
+		}
+	}
+}
+
+// What is taken is kept and shown for years: a base that a database would not take, JSON would change, or a reader would find
+// too long, is not taken in the first place.
+func TestReadWhatCanBeShown(t *testing.T) {
+	for _, query := range []string{"a=%ff", "a=\xff", "a=\u00e9", "a=\x00", strings.Repeat("q", 4000)} {
+		r := report()
+		r.Query = query
+		in := Input{Covered: r.needed(), Created: now.Unix(), KeyID: KeyID(public), Alg: algorithm}
+		in.text = in.write()
+		base := []byte(fmt.Sprintf("\"@method\": %s\n\"@authority\": %s\n\"@path\": %s\n\"@query\": ?%s\n\"tanpu-claims-root\": %s\n\"@signature-params\": %s",
+			r.Method, r.Authority, r.Path, r.Query, r.Root, in.text))
+		s, err := Read(&r, "tanpu="+in.text, "tanpu="+binary(ed25519.Sign(testKey, base)))
+		if query == "a=%ff" {
+			if err != nil || s.Verify(public) != nil {
+				t.Errorf("?%s: %v", query, err)
+			}
+			continue
+		}
+		if reasonOf(err) != Malformed {
+			t.Errorf("?%.20q is taken: %v", query, err)
 		}
 	}
 }

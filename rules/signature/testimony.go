@@ -59,7 +59,7 @@ func parseBase(base string) (*Request, *Input, error) {
 	bad := func(what string) (*Request, *Input, error) {
 		return nil, nil, fmt.Errorf("what was signed cannot be read: %s", what)
 	}
-	if len(base) > 4*maxHeader {
+	if len(base) > maxBase {
 		return bad("it is too long")
 	}
 	lines := strings.Split(base, "\n")
