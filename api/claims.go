@@ -56,7 +56,7 @@ func (s *Server) judge(ctx context.Context, r *report) ([]claim.Verdict, error) 
 	if err != nil || r.from.signed == nil {
 		return verdicts, err
 	}
-	err = s.testimonies.Keep(ctx, &testimony.Request{Partner: r.from.Partner, Signed: r.from.signed, Salt: r.salt, Leaves: r.leaves, Verdicts: verdicts})
+	err = s.testimonies.Keep(ctx, &testimony.Request{Partner: r.from.Partner, Signed: r.from.signed, Salt: r.salt, Claims: r.claims, Leaves: r.leaves, Verdicts: verdicts})
 	if err != nil {
 		p := problem(http.StatusServiceUnavailable, "the claims were judged, but your signature could not be kept: send them again, and you get their verdicts")
 		p.cause = err

@@ -110,7 +110,10 @@ func (w *world) key(t testing.TB, role, partner string) string {
 }
 
 // link opens an account and links it to valleybike.
-func (w *world) link(t testing.TB) string {
+func (w *world) link(t testing.TB) string { return w.linkTo(t, store.AccountID{}) }
+
+// linkTo links an account to valleybike.
+func (w *world) linkTo(t testing.TB, account store.AccountID) string {
 	t.Helper()
 	ctx := context.Background()
 	number, err := w.db.Rulebook(ctx)
@@ -122,7 +125,7 @@ func (w *world) link(t testing.TB) string {
 		t.Fatal(err)
 	}
 	granted, err := link.Grant(ctx, w.db, book, link.Consent{
-		Programme: "demo-city", Partner: "valleybike", Purposes: claim.Purposes, Since: time.Now().Add(-24 * time.Hour),
+		Account: account, Programme: "demo-city", Partner: "valleybike", Purposes: claim.Purposes, Since: time.Now().Add(-24 * time.Hour),
 	}, time.Now())
 	if err != nil {
 		t.Fatal(err)

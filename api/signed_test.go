@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -210,6 +211,34 @@ func TestSignedAgainAfterCrash(t *testing.T) {
 		for id, row := range p.recorded(t) {
 			if _, found, err := testimony.Of(ctx, p.db, row); !found || err != nil {
 				t.Errorf("%s: found %v, %v", id, found, err)
+			}
+		}
+	})
+}
+
+// A claim that was recorded for one sub of a member and is sent again for another is a replay, and its signature is not
+// one of the claim that was recorded.
+func TestSignedAgainForAnotherSub(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		p := newProduction(t, url, Config{})
+		ctx := context.Background()
+		claims := p.rides("s", 2, 1)
+		if _, err := p.intake.Submit(ctx, claims); err != nil {
+			t.Fatal(err)
+		}
+		l, part, err := p.db.LinkOf(ctx, p.sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := slices.Clone(claims)
+		again[0].Sub = p.linkTo(t, store.AccountID{Part: part, Number: l.Account})
+		c := partner.Client{URL: p.url, Key: p.key}
+		if verdicts, err := c.Report(ctx, again); err != nil || verdicts[0].Reason != "replay" {
+			t.Fatalf("%+v, %v", verdicts, err)
+		}
+		for id, want := range map[string]bool{"s0": false, "s1": true} {
+			if _, found, err := testimony.Of(ctx, p.db, p.recorded(t)[id]); found != want || err != nil {
+				t.Errorf("%s: found %v, want %v, %v", id, found, want, err)
 			}
 		}
 	})

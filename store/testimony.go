@@ -180,6 +180,21 @@ func (db *DB) Testified(ctx context.Context, refs []claim.Ref) (map[claim.Ref]bo
 	return testified, nil
 }
 
+// RecordedFor reports whether a recorded claim was reported by this very sub, and not by another of the same member.
+func (db *DB) RecordedFor(ctx context.Context, ref claim.Ref, sub string) (bool, error) {
+	part, s, ok := db.seat(sub)
+	if !ok || part != ref.Part {
+		return false, nil
+	}
+	var link int
+	err := db.read.QueryRowContext(ctx, "SELECT link FROM claim WHERE part = $1 AND account = $2 AND batch = $3 AND ord = $4", part, s.account, ref.Batch, ref.Ord).Scan(&link)
+	found, err := oneRow(err)
+	if err != nil {
+		return false, fmt.Errorf("looking for whom a claim was reported: %w", err)
+	}
+	return found && link == s.link, nil
+}
+
 // eachPlaces runs f on what is known of some batches. The places hold until it returns.
 func (db *DB) eachPlaces(ctx context.Context, batches []claim.Ref, f func(batch claim.Ref, places []byte)) error {
 	var where strings.Builder

@@ -324,7 +324,7 @@ func (w *world) sign(claims []claim.Claim, came []claim.Verdict) {
 		input, text := signature.Sign(signerKey, r, w.now.Unix())
 		read, err := signature.Read(r, input, text)
 		if err == nil {
-			err = w.keeper.Keep(context.Background(), &testimony.Request{Partner: signer, Signed: read, Salt: salt, Leaves: leaves, Verdicts: came[:n]})
+			err = w.keeper.Keep(context.Background(), &testimony.Request{Partner: signer, Signed: read, Salt: salt, Claims: claims[:n], Leaves: leaves, Verdicts: came[:n]})
 		}
 		if err != nil {
 			w.t.Fatal(err)

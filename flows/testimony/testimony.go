@@ -41,7 +41,8 @@ type Request struct {
 	Partner  string
 	Signed   *signature.Signed
 	Salt     [32]byte
-	Leaves   []ledger.Hash
+	Claims   []claim.Claim
+	Leaves   []ledger.Hash // of the claims
 	Verdicts []claim.Verdict
 }
 
@@ -53,7 +54,7 @@ const within = time.Minute
 func (k *Keeper) Keep(ctx context.Context, r *Request) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	places, err := k.places(ctx, r.Verdicts)
+	places, err := k.places(ctx, r)
 	if err != nil || len(places) == 0 {
 		return err
 	}
@@ -64,7 +65,8 @@ func (k *Keeper) Keep(ctx context.Context, r *Request) error {
 }
 
 // places lists where claims are recorded that no testimony is kept of.
-func (k *Keeper) places(ctx context.Context, verdicts []claim.Verdict) ([]store.Said, error) {
+func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
+	verdicts := r.Verdicts
 	var again []claim.Ref
 	for i := range verdicts {
 		if v := &verdicts[i]; v.Reason == reason.Replay {
@@ -77,9 +79,20 @@ func (k *Keeper) places(ctx context.Context, verdicts []claim.Verdict) ([]store.
 	}
 	places := make([]store.Said, 0, len(verdicts))
 	for i := range verdicts {
-		if v := &verdicts[i]; v.Ref != (claim.Ref{}) && !(v.Reason == reason.Replay && testified[v.Ref]) {
-			places = append(places, store.Said{Ref: v.Ref, Index: i})
+		v := &verdicts[i]
+		if v.Ref == (claim.Ref{}) || v.Reason == reason.Replay && testified[v.Ref] {
+			continue
 		}
+		if v.Reason == reason.Replay { // a member can have had two subs; the claim that is recorded names the first
+			same, err := k.DB.RecordedFor(ctx, v.Ref, r.Claims[i].Sub)
+			if err != nil {
+				return nil, err
+			}
+			if !same {
+				continue
+			}
+		}
+		places = append(places, store.Said{Ref: v.Ref, Index: i})
 	}
 	return places, nil
 }
