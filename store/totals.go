@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tanpu/tanpu/rules/claim"
@@ -96,16 +99,19 @@ func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, seri
 		return err
 	}
 	rows.Close()
-	for account := range met {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(met)), accountsAtOnce) {
 		if full(series, enough) {
 			return nil
 		}
-		if err := db.seriesOf(ctx, AccountID{part, account}, first, last, series); err != nil {
+		if err := db.seriesOf(ctx, part, some, first, last, series); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// accountsAtOnce is how many accounts one statement asks for.
+const accountsAtOnce = 200
 
 func full(series map[Series]map[AccountID]bool, enough int) bool {
 	for _, members := range series {
@@ -116,17 +122,24 @@ func full(series map[Series]map[AccountID]bool, enough int) bool {
 	return true
 }
 
-// seriesOf notes an account in those series in which it has accepted claims in batches from first to last.
-func (db *DB) seriesOf(ctx context.Context, id AccountID, first, last int64, series map[Series]map[AccountID]bool) error {
-	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT programme, method, vintage FROM claim
-		WHERE part = $1 AND account = $2 AND batch >= $3 AND batch <= $4 AND reason = $5 AND reversed = 0`, id.Part, id.Number, first, last, string(reason.OK))
+// seriesOf notes accounts in those series in which they have accepted claims in batches from first to last.
+func (db *DB) seriesOf(ctx context.Context, part int, accounts []int64, first, last int64, series map[Series]map[AccountID]bool) error {
+	args := []any{part, first, last, string(reason.OK)}
+	var list strings.Builder
+	for _, account := range accounts {
+		args = append(args, account)
+		fmt.Fprintf(&list, ", $%d", len(args))
+	}
+	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT account, programme, method, vintage FROM claim
+		WHERE part = $1 AND account IN (`+list.String()[2:]+`) AND batch >= $2 AND batch <= $3 AND reason = $4 AND reversed = 0`, args...)
 	if err != nil {
 		return fmt.Errorf("counting members: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var k Series
-		if err := rows.Scan(&k.Programme, &k.Method, &k.Vintage); err != nil {
+		id := AccountID{Part: part}
+		if err := rows.Scan(&id.Number, &k.Programme, &k.Method, &k.Vintage); err != nil {
 			return err
 		}
 		if members, ok := series[k]; ok {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -58,6 +59,8 @@ type Sealer struct {
 	resume map[string]time.Time // by witness: when to ask it again after it failed
 	failed map[string]int       // by witness: how often in a row
 	summed time.Time            // when totals were opened last
+	looked map[string]string    // by programme: the day up to which its sums were looked at
+	beside bool                 // totals are opened beside the steps, and not by them
 }
 
 // New makes a sealer once it has made sure that the database holds all that was ever signed. An older
@@ -69,7 +72,7 @@ func New(ctx context.Context, c Config) (*Sealer, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Sealer{Config: c, seen: map[string]int64{}, resume: map[string]time.Time{}, failed: map[string]int{}}
+	s := &Sealer{Config: c, seen: map[string]int64{}, resume: map[string]time.Time{}, failed: map[string]int{}, looked: map[string]string{}}
 	l, err := s.current(ctx)
 	if err != nil {
 		return nil, err
@@ -118,6 +121,10 @@ func (s *Sealer) consistency(ctx context.Context, l store.Log, old int64, root t
 
 // Run extends, signs and publishes until ctx ends, and then once more, so that what was answered is in the log.
 func (s *Sealer) Run(ctx context.Context) {
+	s.beside = true
+	var opening sync.WaitGroup
+	opening.Go(func() { s.openTotalsUntil(ctx) })
+	defer opening.Wait()
 	failures := 0
 	for {
 		more, err := s.Step(ctx, time.Now())
@@ -166,11 +173,8 @@ func (s *Sealer) last() {
 // log is longer and its head unsigned; the next step signs that or a later one. Once signed, the head is in
 // the signer's file, and only then published; the next step publishes it if that was not done.
 func (s *Sealer) Step(ctx context.Context, now time.Time) (more bool, err error) {
-	if now.Sub(s.summed) >= sumEvery {
-		if _, err := OpenTotals(ctx, s.DB, now); err != nil { // they can wait; what was judged cannot
-			s.Log.Error("opening totals", "error", err.Error())
-		}
-		s.summed = now
+	if !s.beside && now.Sub(s.summed) >= sumEvery {
+		s.openTotals(ctx, now)
 	}
 	n, err := s.extend(ctx, now.UnixMicro())
 	if err != nil {
@@ -180,6 +184,26 @@ func (s *Sealer) Step(ctx context.Context, now time.Time) (more bool, err error)
 		s.Observe(n, now.UnixMicro())
 	}
 	return n >= atOnce, s.sign(ctx, now)
+}
+
+// openTotals opens the sums of days that are over. They can wait; what was judged cannot.
+func (s *Sealer) openTotals(ctx context.Context, now time.Time) {
+	if _, err := openTotals(ctx, s.DB, now, s.looked); err != nil && ctx.Err() == nil {
+		s.Log.Error("opening totals", "error", err.Error())
+	}
+	s.summed = now
+}
+
+// openTotalsUntil opens sums beside the steps until ctx ends: to count who shares one can take minutes where there are
+// millions of members, and claims are to be provable in seconds.
+func (s *Sealer) openTotalsUntil(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.openTotals(ctx, time.Now())
+		select {
+		case <-ctx.Done():
+		case <-time.After(sumEvery):
+		}
+	}
 }
 
 // errNothing ends a transaction in which there was nothing to do.

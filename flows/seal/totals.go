@@ -25,6 +25,12 @@ const settle = time.Hour
 //
 // Each entry holds what is in none before it. So nothing depends on when this runs, nor on its running every day.
 func OpenTotals(ctx context.Context, db *store.DB, now time.Time) (opened int, err error) {
+	return openTotals(ctx, db, now, map[string]string{})
+}
+
+// openTotals leaves alone the programmes that were looked at up to that day before: what few members share will not be
+// shared by more until the next day is over, and to count them is work.
+func openTotals(ctx context.Context, db *store.DB, now time.Time, looked map[string]string) (opened int, err error) {
 	number, err := db.Rulebook(ctx)
 	if err != nil || number == 0 {
 		return 0, err
@@ -34,30 +40,38 @@ func OpenTotals(ctx context.Context, db *store.DB, now time.Time) (opened int, e
 		return 0, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(book.Programmes)) {
-		n, err := openProgramme(ctx, db, book.Programmes[id], now)
+		p := book.Programmes[id]
+		local := now.Add(-settle).In(p.Zone).AddDate(0, 0, -1)
+		upto := local.Format(time.DateOnly)
+		if looked[id] == upto {
+			continue
+		}
+		n, all, err := openProgramme(ctx, db, p, local, upto)
 		opened += n
 		if err != nil {
 			return opened, err
+		}
+		if all {
+			looked[id] = upto
 		}
 	}
 	return opened, nil
 }
 
-func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, now time.Time) (opened int, err error) {
-	local := now.Add(-settle).In(p.Zone).AddDate(0, 0, -1)
-	upto := local.Format(time.DateOnly)
+// openProgramme opens a programme's sums up to a local day; all but those of which another server is opening the rest.
+func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, local time.Time, upto string) (opened int, all bool, err error) {
 	last, err := db.LastTotals(ctx) // before the sums: what another server opens after this takes our number
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	sums, err := db.Unopened(ctx, p.ID, upto)
 	if err != nil || len(sums) == 0 {
-		return 0, err
+		return 0, err == nil, err
 	}
 	end := time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, p.Zone)
 	shared, err := shared(ctx, db, p, sums, end)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(sums), func(a, b store.Series) int {
 		return cmp.Or(cmp.Compare(a.Method, b.Method), cmp.Compare(a.Vintage, b.Vintage))
@@ -70,11 +84,11 @@ func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, now
 			From: s.From, To: s.Upto, Least: Least, Claims: s.Claims, Reduction: s.Milligrams, Points: s.Points})
 		done, err := db.OpenTotals(ctx, last+1, k, s, body)
 		if err != nil || !done {
-			return opened, err // another server is at it, and opens the rest
+			return opened, false, err // another server is at it
 		}
 		last, opened = last+1, opened+1
 	}
-	return opened, nil
+	return opened, true, nil
 }
 
 // shared tells which sums enough members share, each over its own days.

@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -139,4 +140,58 @@ func TestOpenTotalsCorrected(t *testing.T) {
 			t.Errorf("one member's sum was opened: %+v", got[2:])
 		}
 	})
+}
+
+// A sum that few share is looked at once a day and not at every turn, for it takes a look at what everybody did.
+func TestTotalsLookedAtOnceADay(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.sealer()
+	at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+	opened := func(at time.Time) int {
+		if _, err := s.Step(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		_, entries := w.published()
+		return count[*record.Totals](entries)
+	}
+	for member := range seal.Least - 1 {
+		w.credit(member, at, "1")
+		w.credit(member, at, "2")
+	}
+	if n := opened(at.AddDate(0, 0, 1)); n != 0 {
+		t.Errorf("%d sums that nine share were opened", n)
+	}
+	w.credit(seal.Least, at, "1")
+	if n := opened(at.AddDate(0, 0, 1).Add(time.Hour)); n != 0 {
+		t.Errorf("%d sums were opened when nothing but the hour had changed", n)
+	}
+	if n := opened(at.AddDate(0, 0, 2)); n != 1 {
+		t.Errorf("%d sums were opened a day later, want 1", n)
+	}
+}
+
+// A running sealer opens sums beside its steps.
+func TestTotalsBesideSteps(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	for member := range seal.Least {
+		w.credit(member, time.Now().AddDate(0, 0, -2), "1")
+	}
+	s, err := seal.New(t.Context(), seal.Config{DB: w.db, Signer: w.signer(), Every: 10 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if mustLog(t, w.db).Checkpoint == "" {
+			continue
+		}
+		if _, entries := w.published(); count[*record.Totals](entries) == 1 {
+			return
+		}
+	}
+	t.Error("no sum was opened")
 }
