@@ -57,15 +57,15 @@ net: year
 	{Name: "home.programme.yaml", Text: []byte(home)},
 }
 
-// newHome is a city with one member, whose meter is read.
-func newHome(t *testing.T, url string) *city {
+// newHome is a city with one member, and one partner that knows it.
+func newHome(t *testing.T, url string, documents []publish.File, programme, partner string) *city {
 	t.Helper()
 	db, err := store.Create(t.Context(), url, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	report, err := publish.Publish(t.Context(), db, meters)
+	report, err := publish.Publish(t.Context(), db, documents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +74,11 @@ func newHome(t *testing.T, url string) *city {
 		t.Fatal(err)
 	}
 	c := &city{T: t, db: db, desk: correct.New(db), judge: &intake.Judge{DB: db}, now: noon}
-	granted, err := link.Grant(t.Context(), db, book, link.Consent{Programme: "home", Partner: "grid", Purposes: claim.Purposes, Since: noon.AddDate(-4, 0, 0)}, noon)
+	granted, err := link.Grant(t.Context(), db, book, link.Consent{Programme: programme, Partner: partner, Purposes: claim.Purposes, Since: noon.AddDate(-4, 0, 0)}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.members, c.ids = []map[string]string{{"grid": granted.Sub}}, []store.AccountID{granted.Account}
+	c.members, c.ids = []map[string]string{{partner: granted.Sub}}, []store.AccountID{granted.Account}
 	return c
 }
 
@@ -117,7 +117,7 @@ func sums(list []store.Balance) map[ledger.Asset]int64 {
 // audit must know which of the two was asked for.
 func TestCureBringsHistory(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		c := newHome(t, url)
+		c := newHome(t, url, meters, "home", "grid")
 		early := c.reading("a", 2024, 7, 100)
 		early.Scenario = "old-meter"
 		v := c.send(early, c.reading("b", 2025, 7, 70))
@@ -138,7 +138,7 @@ func TestCureBringsHistory(t *testing.T) {
 // A claim whose result changes and whose credit does not is judged again for all that: what the year adds up is another.
 func TestNetOfHistory(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		c := newHome(t, url)
+		c := newHome(t, url, meters, "home", "grid")
 		c.send(c.reading("a", 2024, 7, 100), c.reading("b", 2025, 7, 150), c.reading("c", 2024, 8, 100), c.reading("d", 2025, 8, 80))
 		done, err := c.desk.Replace(t.Context(), c.request(0, "grid", "a"), c.reading("a2", 2024, 7, 90), c.now.UnixMicro())
 		c.want(told(done, err), "replaced a 0 => a2 no-history 0, rejudged b 0 => b ok 0")

@@ -292,6 +292,9 @@ func (c *correcting) withdraw() error {
 			}
 		}
 	}
+	if err := c.divide(); err != nil {
+		return err
+	}
 	for slot := range c.slots {
 		delete(c.Known.Slots, slot)
 		c.work.Changed.Slots[slot] = Counted{}
@@ -301,6 +304,43 @@ func (c *correcting) withdraw() error {
 		delete(c.Known.Nets, key)
 	}
 	return nil
+}
+
+// divide gives up what the totals of a period have of a cap where a replacement is one of them: what the period comes to
+// is divided among all of them anew. Held until they are judged, it would refuse the replacement what they then no
+// longer need, and nobody would get it.
+func (c *correcting) divide() error {
+	for _, t := range c.turns {
+		if t.claim != c.request.With {
+			continue
+		}
+		s, err := c.session(t.basis)
+		if err != nil {
+			return err
+		}
+		d := Open(s, []Claim{*t.claim}, c.links(t.claim.Sub, t.basis.At))
+		if m := &d.cases[0]; m.refused != reason.OK || m.group.Kind != methodology.Total {
+			return nil
+		}
+		into, _ := d.slot(&d.cases[0])
+		for _, o := range c.turns {
+			if slot, ok := o.shared(); ok && slot == into && o.old.matter().group.Kind == methodology.Total {
+				if err := c.unuse(o.old); err != nil {
+					return err
+				}
+				o.old.unused = true
+			}
+		}
+	}
+	return nil
+}
+
+// shared is the slot in which a claim is counted that holds its place until it is judged.
+func (t *turn) shared() (Slot, bool) {
+	if !t.holding {
+		return Slot{}, false
+	}
+	return t.old.shared()
 }
 
 func (c *correcting) takeBack(s *standing) error {
@@ -349,6 +389,9 @@ func (c *correcting) release(s *standing) error {
 	for _, k := range m.keeps() {
 		delete(c.Known.Kept, k)
 		c.work.Changed.Kept[k] = quantity.Rat{}
+	}
+	if s.unused {
+		return nil
 	}
 	return c.unuse(s)
 }

@@ -98,6 +98,7 @@ func (f *File) links(sub string, at Micros) map[string]*Link {
 type standing struct {
 	*Past
 	docket *Docket
+	unused bool // its share of caps was given up already
 }
 
 func (f *File) open(p *Past) (*standing, error) {
@@ -105,7 +106,7 @@ func (f *File) open(p *Past) (*standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &standing{p, Open(s, []Claim{*p.Claim}, f.links(p.Claim.Sub, p.Basis.At))}
+	st := &standing{Past: p, docket: Open(s, []Claim{*p.Claim}, f.links(p.Claim.Sub, p.Basis.At))}
 	if m := st.matter(); m.method == nil || m.refused != reason.OK {
 		return nil, fmt.Errorf("claim %s cannot have been judged as it is recorded", p.Verdict.Ref)
 	}
