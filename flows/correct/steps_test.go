@@ -1,7 +1,9 @@
 package correct_test
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +66,22 @@ func TestReplaceTotalUnderCap(t *testing.T) {
 		// One of another day leaves the others what they have of this one's.
 		c.want(told(c.desk.Replace(t.Context(), c.request(0, "phones", "a2"), c.steps("a3", 19, 500), c.now.UnixMicro())),
 			"replaced a2 -300000 => a3 ok 290000, rejudged b 0 => b ok 100000, rejudged c 0 => c ok 200000")
+		c.states()
+		c.clean()
+	})
+}
+
+// What counts against a cap can be below zero, and then what is left without a claim as well.
+func TestRetractUnderCap(t *testing.T) {
+	documents := slices.Clone(walks)
+	documents[0].Text = bytes.Replace(documents[0].Text, []byte("greatest"), []byte("refuse"), 1)
+	documents[1].Text = bytes.Replace(documents[1].Text, []byte("{unit: step,"), []byte("{unit: step, min: -1000,"), 1)
+	documents[1].Text = bytes.Replace(documents[1].Text, []byte("{per: day, of: reduction, max: 300 gCO2e, trim: true}"), []byte("{per: month, of: steps, max: 300 step}"), 1)
+	storetest.Each(t, func(t *testing.T, url string) {
+		c := newHome(t, url, documents, "city", "phones")
+		c.send(c.steps("a", 19, 50), c.steps("b", 20, -20))
+		c.want(told(c.desk.Retract(t.Context(), c.request(0, "phones", "a"), c.now.UnixMicro())), "retracted a -50000")
+		c.want(told(c.desk.Retract(t.Context(), c.request(0, "phones", "b"), c.now.UnixMicro())), "retracted b 0")
 		c.states()
 		c.clean()
 	})

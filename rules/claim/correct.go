@@ -427,16 +427,17 @@ func (c *correcting) unuse(s *standing) error {
 	return nil
 }
 
-// less is what is left of a usage without what one claim added, from before to after.
+// less is what is left of a usage without what one claim added, from before to after. An input whose minimum is below
+// zero can leave less than nothing.
 func (u Usage) less(after, before Usage) (Usage, bool) {
 	left := Usage{Stored: u.Stored, Claims: u.Claims - (after.Claims - before.Claims)}
 	for _, a := range u.Amounts {
 		added, ok1 := after.amount(a.Of).Sub(before.amount(a.Of))
 		v, ok2 := a.Value.Sub(added)
-		if !ok1 || !ok2 || v.Sign() < 0 {
+		if !ok1 || !ok2 {
 			return left, false
 		}
-		if v.Sign() > 0 {
+		if v.Sign() != 0 {
 			left.Amounts = append(left.Amounts, Amount{a.Of, v})
 		}
 	}
