@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
@@ -179,7 +180,7 @@ func parseCursor(word string) (cursor, bool) {
 	if err != nil || strict.Unmarshal(text, &c, strict.RejectUnknownMembers(true)) != nil {
 		return c, false
 	}
-	return c, c.String() == word && c.Limit >= 1 && c.Limit <= 500 && c.Batch >= 1 && c.Ord >= 0 && (c.Reason == "" || reason.Code(c.Reason).Known())
+	return c, c.String() == word && c.Limit >= 1 && c.Limit <= 500 && c.Batch >= 1 && c.Ord >= 0 && c.Ord <= math.MaxInt32 && (c.Reason == "" || reason.Code(c.Reason).Known())
 }
 
 // page is the query that is meant.

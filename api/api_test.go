@@ -239,7 +239,7 @@ func TestCursor(t *testing.T) {
 	}
 	for _, bad := range []cursor{
 		{Account: "a3-17", Limit: 0, Batch: 1}, {Account: "a3-17", Limit: 501, Batch: 1}, {Account: "a3-17", Limit: 1},
-		{Account: "a3-17", Limit: 1, Batch: 1, Ord: -1}, {Account: "a3-17", Reason: "lazy", Limit: 1, Batch: 1},
+		{Account: "a3-17", Limit: 1, Batch: 1, Ord: -1}, {Account: "a3-17", Limit: 1, Batch: 1, Ord: 1 << 31}, {Account: "a3-17", Reason: "lazy", Limit: 1, Batch: 1},
 	} {
 		if _, ok := parseCursor(bad.String()); ok {
 			t.Errorf("%+v is taken", bad)

@@ -29,7 +29,7 @@ func ParseAccountID(s string) (AccountID, bool) {
 	p, err1 := strconv.Atoi(part)
 	n, err2 := strconv.ParseInt(number, 10, 64)
 	a := AccountID{p, n}
-	return a, err1 == nil && err2 == nil && n > 0 && a.String() == s
+	return a, err1 == nil && err2 == nil && p < MaxParts && n > 0 && a.String() == s // beyond, PostgreSQL cannot even look
 }
 
 // OpenAccounts opens n accounts in the partition and returns the number of the first; the rest follow.

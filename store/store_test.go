@@ -436,7 +436,7 @@ func TestAccountID(t *testing.T) {
 			t.Errorf("ParseAccountID(%q) = %v, %v", s, id, ok)
 		}
 	}
-	for _, s := range []string{"", "a", "a0", "a0-0", "a0--1", "a-1-1", "0-1", "a00-1", "a0-01", "a0-1 ", "a0-9223372036854775808", "aa0-1"} {
+	for _, s := range []string{"", "a", "a0", "a0-0", "a0--1", "a-1-1", "0-1", "a00-1", "a0-01", "a0-1 ", "a0-9223372036854775808", "aa0-1", "a1024-1", "a9999999999-1"} {
 		if id, ok := store.ParseAccountID(s); ok {
 			t.Errorf("ParseAccountID(%q) = %v, want none", s, id)
 		}
