@@ -3,11 +3,13 @@ package seal
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -17,14 +19,33 @@ const patience = time.Second
 // maxPause bounds how long a witness that failed is left alone.
 const maxPause = time.Minute
 
-// cosign asks all witnesses at once and returns the lines of those that signed. A witness that fails is left
+// remind asks the witnesses whose signatures the published head has not, and adds those that come. On a busy log the next
+// head asks them; on a quiet one this head stays the last for hours.
+func (s *Sealer) remind(ctx context.Context, l store.Log, now time.Time) error {
+	var missing []Witness
+	for _, w := range s.Witnesses {
+		if !strings.Contains(l.Checkpoint, "\n— "+w.Name()+" ") {
+			missing = append(missing, w)
+		}
+	}
+	if len(missing) == 0 || ledger.Hash(s.Signer.Last().Root) != l.Root {
+		return nil
+	}
+	lines := s.cosign(ctx, l, now, missing)
+	if len(lines) == 0 {
+		return nil
+	}
+	return s.DB.PublishCheckpoint(ctx, l.Number, l.Size, l.Checkpoint+string(lines))
+}
+
+// cosign asks witnesses at once and returns the lines of those that signed. A witness that fails is left
 // alone for a while, longer each time: the log goes on without it.
-func (s *Sealer) cosign(ctx context.Context, l store.Log, now time.Time) []byte {
+func (s *Sealer) cosign(ctx context.Context, l store.Log, now time.Time, witnesses []Witness) []byte {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	answers := make([]answer, len(s.Witnesses))
+	answers := make([]answer, len(witnesses))
 	var wg sync.WaitGroup
-	for i, w := range s.Witnesses {
+	for i, w := range witnesses {
 		if now.Before(s.resume[w.Name()]) {
 			continue
 		}
@@ -33,7 +54,7 @@ func (s *Sealer) cosign(ctx context.Context, l store.Log, now time.Time) []byte 
 	}
 	wg.Wait()
 	var lines []byte
-	for i, w := range s.Witnesses {
+	for i, w := range witnesses {
 		switch a := answers[i]; {
 		case a.err != nil:
 			s.failed[w.Name()]++

@@ -303,7 +303,7 @@ func (s *Sealer) sign(ctx context.Context, now time.Time) error {
 	}
 	last := s.Signer.Last()
 	if l.Size == last.Size && l.Signed == l.Size || l.Size == 0 {
-		return nil
+		return s.remind(ctx, l, now)
 	}
 	if err := s.extends(ctx, l); err != nil {
 		return err
@@ -314,6 +314,6 @@ func (s *Sealer) sign(ctx context.Context, now time.Time) error {
 			return err // another server signed meanwhile; the next step holds the log against that head
 		}
 	}
-	note := append(s.Signer.Checkpoint(), s.cosign(ctx, l, now)...)
+	note := append(s.Signer.Checkpoint(), s.cosign(ctx, l, now, s.Witnesses)...)
 	return s.DB.PublishCheckpoint(ctx, l.Number, l.Size, string(note))
 }
