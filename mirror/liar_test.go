@@ -449,6 +449,22 @@ func TestForkedHead(t *testing.T) {
 	finds(t, s.check(t, mirror.Config{}), mirror.StepCheckpoint, "checkpoint", "is not that of the tiles that are served")
 }
 
+// A fork of which nothing but the signed head is shown leaves that behind: later, nobody could show that it was signed.
+func TestForkWithheld(t *testing.T) {
+	s := serve(t, newLog(t, "example.org/log", 1).grow(600))
+	dir := t.TempDir()
+	clean(t, s.check(t, mirror.Config{Dir: dir}), 602)
+	other := newLog(t, "example.org/log", 1)
+	other.add(&record.Document{Rulebook: 2, Kind: "groups", Name: "g"})
+	s.says("checkpoint", other.grow(699).answer("checkpoint"))
+	r := s.check(t, mirror.Config{Dir: dir})
+	finds(t, r, mirror.StepTiles, "tile/0/002.p/190", "there is nothing")
+	evidence(t, dir, 1)
+	delete(s.lies, "checkpoint")
+	clean(t, s.check(t, mirror.Config{Dir: dir}), 602)
+	evidence(t, dir, 1)
+}
+
 func TestRewound(t *testing.T) {
 	s := serve(t, newLog(t, "example.org/log", 1).grow(300))
 	old := s.answer("checkpoint")

@@ -201,12 +201,12 @@ func (m *mirroring) check(ctx context.Context) error {
 		return err
 	}
 	if err := m.extends(ctx, m.before, m.head); err != nil {
-		return err
+		return m.unshown(err)
 	}
 	m.report.Known = m.before.Size
 	w := &walk{mirroring: m}
 	if err := w.all(ctx); err != nil {
-		return err
+		return m.unshown(err)
 	}
 	named := m.named()
 	if err := m.again(ctx); err != nil || !named {
@@ -308,6 +308,17 @@ func (m *mirroring) extends(ctx context.Context, before, after head) error {
 		return conflict("the log is forked: the head of %d entries does not extend that of %d which it signed before", after.Size, before.Size)
 	}
 	return nil
+}
+
+// unshown keeps a head that the log signed and has not shown what it stands for: with another one, signed later, it can be
+// evidence.
+func (m *mirroring) unshown(err error) error {
+	if wrong := (*Broken)(nil); errors.As(err, &wrong) {
+		if err := m.folder.keep([]string{string(m.head.text)}); err != nil {
+			m.report.Notes = append(m.report.Notes, fmt.Sprintf("the head could not be kept: %v", err))
+		}
+	}
+	return err
 }
 
 // prove fetches a path that can prove that one head extends another. It never comes from the copy.

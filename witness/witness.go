@@ -170,7 +170,7 @@ func (w *Witness) Add(r Request) (line string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.judge(r, next); err != nil {
-		w.noteRefusal(l, next, r.Checkpoint, err)
+		w.noteRefusal(l, next, evidence(signed), err)
 		return "", err
 	}
 	line, err = w.cosigner.Cosign(signed.Text, w.now().Unix())
@@ -216,12 +216,13 @@ func (l *watched) judge(r Request, next proof.Checkpoint) error {
 }
 
 // noteRefusal keeps the checkpoint in the journal where the log signed it and it does not follow: that is the evidence, or the
-// log's own mistake. That a log has to ask again with another size is ordinary.
-func (w *Witness) noteRefusal(l *watched, next proof.Checkpoint, checkpoint []byte, why error) {
+// log's own mistake. It has no signatures but the log's, for anybody can put others there and fill the journal. That a log has
+// to ask again with another size is ordinary.
+func (w *Witness) noteRefusal(l *watched, next proof.Checkpoint, checkpoint string, why error) {
 	kind := fault.KindOf(why)
 	if kind == fault.Conflict || kind == fault.Unfit {
 		w.journal.Warn("a head does not follow", "origin", l.origin, "size", next.Size, "last", l.head.Size, "why", why,
-			"checkpoint", string(checkpoint))
+			"checkpoint", checkpoint)
 		return
 	}
 	w.journal.Info("not signed", "origin", l.origin, "size", next.Size, "last", l.head.Size, "why", why)

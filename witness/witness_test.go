@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -213,6 +215,28 @@ func TestManySignatures(t *testing.T) {
 	}
 	if answer := post(w, r.Text()); answer.Code != 200 {
 		t.Errorf("%d %q", answer.Code, answer.Body)
+	}
+}
+
+// What strangers add to a log's checkpoint does not fill the journal, though the log's own signature is kept there as evidence.
+func TestJournalOfStrangers(t *testing.T) {
+	l := newLog(t, "log.example", 8)
+	var journal strings.Builder
+	w, err := Open(Config{Dir: newFolder(t), Logs: []Log{{l.origin, []string{l.vkey}}}, Now: func() time.Time { return now }, Journal: slog.New(slog.NewTextHandler(&journal, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	mustSign(t, w, l.request(0, 4))
+	r := l.request(4, 8)
+	_, signature, _ := strings.Cut(string(r.Checkpoint), "\n\n")
+	r.Checkpoint = fmt.Appendf(r.Checkpoint, "— stranger.example %s\n", strings.Repeat("AAAA", 1600))
+	r.Proof = nil
+	if answer := post(w, r.Text()); answer.Code != 422 {
+		t.Errorf("%d %q", answer.Code, answer.Body)
+	}
+	if text := journal.String(); strings.Contains(text, "stranger") || !strings.Contains(text, strings.TrimSpace(signature)) {
+		t.Errorf("the journal has %d bytes, and not the log's signature alone", len(text))
 	}
 }
 
