@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -46,8 +45,7 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 	first := last - int64(n) + 1
 	numbers, opened, secrets := make([]int64, n), make([]int64, n), make([][]byte, n)
 	for i := range n {
-		numbers[i], opened[i], secrets[i] = first+int64(i), tx.Now, make([]byte, 32)
-		rand.Read(secrets[i])
+		numbers[i], opened[i], secrets[i] = first+int64(i), tx.Now, tx.db.draw(32)
 	}
 	accounts := &bulk{table: "account", columns: "account bigint, opened bigint", args: []any{numbers, opened}}
 	keys := &bulk{table: "account_key", columns: "account bigint, key bytea", args: []any{numbers, secrets}}
@@ -59,7 +57,7 @@ func (tx *Tx) OpenAccounts(ctx context.Context, n int) (claim.Number, error) {
 func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	for i := range links {
 		l := &links[i]
-		l.Number = linkNumber()
+		l.Number = tx.db.linkNumber()
 		l.Sub = tx.db.sub(tx.Part, seat{l.Account, l.Number})
 	}
 	if err := tx.keys(ctx, links); err != nil {
@@ -86,11 +84,7 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 
 // linkNumber draws a link's number. Counted up, a number that was lost when a backup was restored would be given
 // again, to whoever got the account's number by then; and with it the sub, which a partner still has for somebody else.
-func linkNumber() int {
-	var b [4]byte
-	rand.Read(b[:])
-	return max(1, int(binary.BigEndian.Uint32(b[:])>>1))
-}
+func (db *DB) linkNumber() int { return max(1, int(binary.BigEndian.Uint32(db.draw(4))>>1)) }
 
 // Revoke ends a link at the transaction's instant; a link that has ended stays as it was.
 func (tx *Tx) Revoke(ctx context.Context, sub string) error {

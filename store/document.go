@@ -48,9 +48,10 @@ func (db *DB) Rulebook(ctx context.Context) (n int64, err error) {
 // ErrOvertaken says that somebody else published in between.
 var ErrOvertaken = errors.New("somebody else published at the same moment")
 
-// Publish records documents as the rulebooks that follow after, which must be the one in force.
+// Publish records documents as the rulebooks that follow after, which must be the one in force, at an instant: never
+// before that of the one before, whose server's clock may have been ahead.
 // It returns ErrOvertaken when it is not; the primary key settles a race.
-func (db *DB) Publish(ctx context.Context, after int64, documents []Document) error {
+func (db *DB) Publish(ctx context.Context, after int64, documents []Document, at time.Time) error {
 	conn, release, err := db.alone(ctx)
 	if err != nil {
 		return err
@@ -61,17 +62,16 @@ func (db *DB) Publish(ctx context.Context, after int64, documents []Document) er
 		return err
 	}
 	defer tx.Rollback()
-	var n int64
-	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rulebook), 0) FROM document").Scan(&n); err != nil {
+	var n, last int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rulebook), 0), coalesce(max(at), 0) FROM document").Scan(&n, &last); err != nil {
 		return err
 	}
 	if n != after {
 		return ErrOvertaken
 	}
-	now := time.Now().UnixMicro()
 	for i, d := range documents {
 		result, err := tx.ExecContext(ctx, `INSERT INTO document (rulebook, kind, name, hash, body, at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (rulebook) DO NOTHING`, after+int64(i)+1, d.Kind, d.Name, d.Hash[:], d.Body, now)
+			ON CONFLICT (rulebook) DO NOTHING`, after+int64(i)+1, d.Kind, d.Name, d.Hash[:], d.Body, max(last, at.UnixMicro()))
 		if err != nil {
 			return fmt.Errorf("publishing %s: %w", d.Name, err)
 		}

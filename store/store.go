@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -51,6 +52,9 @@ type DB struct {
 	subs         []cipher.Block // by partition: what its subs are made with
 	checkpointer *checkpointer  // SQLite; nil when opened for reading
 	runtime      string         // PostgreSQL: the role that connections take on
+	readers      int            // SQLite: how many desks read
+	random       io.Reader      // where keys and links' numbers come from
+	taking       bool           // SQLite: several take turns, in one process; see OpenSimulated
 }
 
 type engine string
@@ -171,7 +175,7 @@ func connectSQLite(path string, u use) (*DB, error) {
 		path = real // so that the lock is the file's, by whatever name it is opened
 	}
 	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
-	db := &DB{engine: sqlite}
+	db := &DB{engine: sqlite, readers: sqliteReaders, random: rand.Reader}
 	var err error
 	if u >= writing {
 		if db.lock, err = lockFile(file, path); err != nil {
@@ -253,7 +257,7 @@ func connectPostgres(rawURL string) (*DB, error) {
 	}
 	config.RuntimeParams["application_name"] = "tanpu"
 	config.RuntimeParams["timezone"] = "UTC"
-	db := &DB{engine: postgres, runtime: runtimeRole(config.Database)}
+	db := &DB{engine: postgres, random: rand.Reader, runtime: runtimeRole(config.Database)}
 	db.read = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.takeRole))
 	db.bound()
 
@@ -466,7 +470,7 @@ func (db *DB) step(ctx context.Context, conn *sql.Conn, i int, file string, part
 		return err
 	}
 	if i == 0 {
-		if err := fill(ctx, tx, parts, now); err != nil {
+		if err := db.fill(ctx, tx, parts, now); err != nil {
 			return err
 		}
 	}
@@ -474,15 +478,13 @@ func (db *DB) step(ctx context.Context, conn *sql.Conn, i int, file string, part
 }
 
 // fill writes the rows that a new database begins with.
-func fill(ctx context.Context, tx *sql.Tx, parts int, now int64) error {
-	id := make([]byte, 16)
-	rand.Read(id)
+func (db *DB) fill(ctx context.Context, tx *sql.Tx, parts int, now int64) error {
+	id := db.draw(16)
 	if _, err := tx.ExecContext(ctx, "INSERT INTO database (id, parts, created) VALUES ($1, $2, $3)", hex.EncodeToString(id), parts, now); err != nil {
 		return err
 	}
 	for part := range parts {
-		secret := make([]byte, 32)
-		rand.Read(secret)
+		secret := db.draw(32)
 		_, err := tx.ExecContext(ctx, `INSERT INTO partition (part, next, at, hash, accounts, secret) VALUES ($1, 1, 0, $2, 0, $3)`,
 			part, make([]byte, 32), secret)
 		if err != nil {

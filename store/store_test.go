@@ -634,7 +634,7 @@ func TestPublishAtOnce(t *testing.T) {
 			errs := make([]error, 3)
 			for i := range errs {
 				wg.Go(func() {
-					errs[i] = db.Publish(ctx(), round, []store.Document{{Kind: "groups", Name: fmt.Sprint(round, i), Body: []byte{byte(i)}}})
+					errs[i] = db.Publish(ctx(), round, []store.Document{{Kind: "groups", Name: fmt.Sprint(round, i), Body: []byte{byte(i)}}}, time.Now())
 				})
 			}
 			wg.Wait()

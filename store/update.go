@@ -93,7 +93,7 @@ func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f 
 	if db.write == nil {
 		return errors.New("the database was opened for reading")
 	}
-	if db.engine == sqlite && db.lock == nil { // its mutexes hold partitions only in the process that has the lock
+	if db.engine == sqlite && db.lock == nil && !db.taking { // its mutexes hold partitions only in the process that has the lock
 		return errors.New("the database was opened for its keys")
 	}
 	if part < 0 || part >= db.Parts {
@@ -288,8 +288,8 @@ func (db *DB) furnish(ctx context.Context, parts int) error {
 	if db.engine != sqlite || db.write == nil {
 		return nil
 	}
-	db.desks = desks{parts: make([]sync.Mutex, parts), writing: make(chan *desk, 1), reading: make(chan *desk, sqliteReaders)}
-	for range sqliteReaders {
+	db.desks = desks{parts: make([]sync.Mutex, parts), writing: make(chan *desk, 1), reading: make(chan *desk, db.readers)}
+	for range db.readers {
 		db.desks.reading <- &desk{pool: db.read}
 	}
 	d := &desk{pool: db.write}
@@ -302,7 +302,7 @@ func (db *DB) clear() {
 	if db.desks.writing == nil {
 		return
 	}
-	for range sqliteReaders {
+	for range db.readers {
 		(<-db.desks.reading).giveUp()
 	}
 	(<-db.desks.writing).giveUp()

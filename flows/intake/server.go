@@ -27,7 +27,11 @@ type Config struct {
 	Clock     func() claim.Micros
 	Log       *slog.Logger
 	Observe   func(Written) // told of every batch, for metrics; must be quick
+	Admit     Admit         // judges; default Judge.Admit. A simulation stands in between
 }
+
+// Admit judges claims of one partition as Judge.Admit does.
+type Admit func(ctx context.Context, part int, claims []claim.Claim, clock claim.Micros) ([]claim.Verdict, error)
 
 // Written is what is to be told of a batch: nothing personal.
 type Written struct {
@@ -108,14 +112,55 @@ type request struct {
 
 // New starts the writers. Close ends them.
 func New(db *store.DB, config Config) *Server {
-	config = config.withDefaults(db)
-	s := &Server{Config: config, Judge: &Judge{DB: db, Backfill: config.Backfill}, queues: make([]queue, db.Parts)}
-	s.wake = sync.NewCond(&s.mu)
-	s.working, s.giveUp = context.WithCancel(context.Background())
+	s := Stepped(db, config)
 	for range config.Writers {
 		s.writers.Go(s.write)
 	}
 	return s
+}
+
+// Stepped makes a server without writers: whoever calls Take and Write says what happens when, so that it can be
+// simulated. Nothing has to be closed.
+func Stepped(db *store.DB, config Config) *Server {
+	config = config.withDefaults(db)
+	s := &Server{Config: config, Judge: &Judge{DB: db, Backfill: config.Backfill}, queues: make([]queue, db.Parts)}
+	if s.Admit == nil {
+		s.Admit = s.Judge.Admit
+	}
+	s.wake = sync.NewCond(&s.mu)
+	s.working, s.giveUp = context.WithCancel(context.Background())
+	return s
+}
+
+// Take is Submit without waiting: answer returns the verdicts once there are all of them.
+func (s *Server) Take(claims []claim.Claim) (answer func() ([]claim.Verdict, bool), err error) {
+	r, err := s.take(claims)
+	if err != nil {
+		return nil, err
+	}
+	return func() ([]claim.Verdict, bool) {
+		select {
+		case <-r.done:
+			return r.verdicts, true
+		default:
+			return nil, false
+		}
+	}, nil
+}
+
+// Write writes a batch of what waits for a partition, as a writer does; false where nothing waits.
+func (s *Server) Write(part int) bool {
+	s.mu.Lock()
+	waits := s.queues[part].claims > 0
+	var parcels []parcel
+	if waits {
+		parcels = s.fetch(part)
+	}
+	s.mu.Unlock()
+	if waits {
+		s.batch(part, parcels)
+	}
+	return waits
 }
 
 // Close takes no more claims, answers those that were taken, and ends. Once ctx is over it gives up those that are
@@ -390,7 +435,7 @@ func (s *Server) admit(part int, claims []claim.Claim) (verdicts []claim.Verdict
 	}()
 	ctx, cancel := context.WithTimeout(s.working, admitWithin)
 	defer cancel()
-	return s.Judge.Admit(ctx, part, claims, s.Clock())
+	return s.Admit(ctx, part, claims, s.Clock())
 }
 
 // answer hands out verdicts and lets go of the partition.

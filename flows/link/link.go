@@ -117,7 +117,7 @@ func settle(ctx context.Context, db *store.DB, c *Consent, r store.Request, now 
 		if c.Account != (store.AccountID{}) {
 			return c.Account, nil
 		}
-		home = rand.IntN(db.Parts)
+		home = db.AnyPart()
 	}
 	err = db.Update(ctx, home, now.UnixMicro(), func(tx *store.Tx) error {
 		if c.Key != "" { // another server may have been faster
@@ -272,7 +272,7 @@ func Enrol(ctx context.Context, db *store.DB, book *rulebook.Rulebook, programme
 		return nil, err
 	}
 	subs := make([]string, 0, n)
-	first := rand.IntN(db.Parts)
+	first := db.AnyPart()
 	for i := range db.Parts {
 		share := n / db.Parts
 		if i < n%db.Parts {

@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tanpu/tanpu/rules/fault"
@@ -47,15 +49,20 @@ type Report struct {
 // Publish reads the files, holds them against what is in force, and publishes those that are new, all of
 // them or none. What is there already and unchanged is left alone.
 func Publish(ctx context.Context, db *store.DB, files []File) (Report, error) {
+	return PublishAt(ctx, db, files, time.Now())
+}
+
+// PublishAt is Publish at an instant.
+func PublishAt(ctx context.Context, db *store.DB, files []File, now time.Time) (Report, error) {
 	for {
-		report, err := publish(ctx, db, files)
+		report, err := publish(ctx, db, files, now)
 		if !errors.Is(err, store.ErrOvertaken) {
 			return report, err
 		}
 	}
 }
 
-func publish(ctx context.Context, db *store.DB, files []File) (Report, error) {
+func publish(ctx context.Context, db *store.DB, files []File, now time.Time) (Report, error) {
 	number, err := db.Rulebook(ctx)
 	if err != nil {
 		return Report{}, err
@@ -76,7 +83,7 @@ func publish(ctx context.Context, db *store.DB, files []File) (Report, error) {
 	if len(fresh) == 0 {
 		return report, nil
 	}
-	if err := after.succeeds(before, time.Now()); err != nil {
+	if err := after.succeeds(before, now); err != nil {
 		return Report{}, err
 	}
 	book, err := after.bind(report.Rulebook)
@@ -86,7 +93,7 @@ func publish(ctx context.Context, db *store.DB, files []File) (Report, error) {
 	if err := book.Check(); err != nil {
 		return Report{}, err
 	}
-	return report, db.Publish(ctx, number, fresh)
+	return report, db.Publish(ctx, number, fresh, now)
 }
 
 // Load makes the rulebook of a number from what is published up to it.
@@ -99,7 +106,45 @@ func Load(ctx context.Context, db *store.DB, number int64) (*rulebook.Rulebook, 
 	for i, d := range documents {
 		list[i] = rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body}
 	}
-	return rulebook.Bind(number, list)
+	return bound.bind(number, list)
+}
+
+// bound keeps the rulebooks that were made last: the judges, desks and sealers of a process ask for the same, and to
+// read one takes milliseconds. What is found in it follows from the texts alone.
+var bound binder
+
+type binder struct {
+	mu   sync.Mutex
+	made map[[sha256.Size]byte]*rulebook.Rulebook // by number and texts; guarded by mu
+}
+
+// maxBound bounds how many are kept.
+const maxBound = 16
+
+func (b *binder) bind(number int64, documents []rulebook.Document) (*rulebook.Rulebook, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n", number)
+	for _, d := range documents {
+		fmt.Fprintf(h, "%q %q %d\n%s", d.Kind, d.Name, len(d.Text), d.Text)
+	}
+	key := [sha256.Size]byte(h.Sum(nil))
+	b.mu.Lock()
+	book := b.made[key]
+	b.mu.Unlock()
+	if book != nil {
+		return book, nil
+	}
+	book, err := rulebook.Bind(number, documents)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made == nil || len(b.made) == maxBound {
+		b.made = map[[sha256.Size]byte]*rulebook.Rulebook{}
+	}
+	b.made[key] = book
+	return book, nil
 }
 
 // A shelf holds the latest revision of each document, read, by kind and name.

@@ -23,7 +23,8 @@ import (
 // A Keeper writes testimonies for any number of callers: those that come while it writes go together into its next
 // transaction, so that a busy server waits for the disk once for all of them.
 type Keeper struct {
-	DB *store.DB
+	DB    *store.DB
+	Clock func() time.Time // nil for the system's
 
 	mu      sync.Mutex
 	waiting []*kept // guarded by mu
@@ -59,7 +60,7 @@ func (k *Keeper) Keep(ctx context.Context, r *Request) error {
 		return err
 	}
 	return k.write(ctx, &store.Testimony{
-		Root: ledger.Root(r.Leaves), Partner: r.Partner, KeyID: r.Signed.KeyID, At: time.Now().UnixMicro(), Base: string(r.Signed.Base),
+		Root: ledger.Root(r.Leaves), Partner: r.Partner, KeyID: r.Signed.KeyID, At: k.now().UnixMicro(), Base: string(r.Signed.Base),
 		Signature: r.Signed.Signature, Salt: r.Salt, Leaves: r.Leaves, Places: places,
 	})
 }
@@ -95,6 +96,13 @@ func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
 		places = append(places, store.Said{Ref: v.Ref, Index: i})
 	}
 	return places, nil
+}
+
+func (k *Keeper) now() time.Time {
+	if k.Clock != nil {
+		return k.Clock()
+	}
+	return time.Now()
 }
 
 // most bounds the claims of one transaction, beyond its first request.

@@ -1,0 +1,145 @@
+package simulate
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"modernc.org/sqlite"
+)
+
+// lines are a world's connections to SQLite. What a server that died leaves behind, the next one takes up: a new one
+// would have to read the whole schema first. And each keeps the statements that it has read. This is half of the time.
+type lines struct {
+	idle map[string][]*line // by what they were opened by
+}
+
+// A line is a connection beneath a stage.
+type line struct {
+	beneath
+	name string
+	kept map[string]*keptStmt
+}
+
+// beneath is what SQLite's connections can do.
+type beneath interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+// prepared is what its statements can do.
+type prepared interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+type keptStmt struct {
+	prepared
+	busy bool // its rows are being read
+}
+
+func (l *lines) open(name string) (*line, error) {
+	if idle := l.idle[name]; len(idle) > 0 {
+		l.idle[name] = idle[:len(idle)-1]
+		return idle[len(idle)-1], nil
+	}
+	c, err := new(sqlite.Driver).Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &line{c.(beneath), name, map[string]*keptStmt{}}, nil
+}
+
+// release takes back a connection; what was under way on it is undone, as when its process has died.
+func (l *lines) release(c *line) error {
+	for _, s := range c.kept {
+		if s.busy {
+			return c.close()
+		}
+	}
+	c.beneath.ExecContext(context.Background(), "ROLLBACK", nil) // an error where nothing was under way
+	l.idle[c.name] = append(l.idle[c.name], c)
+	return nil
+}
+
+// close ends all that are idle.
+func (l *lines) close() {
+	for _, list := range l.idle {
+		for _, c := range list {
+			c.close()
+		}
+	}
+	clear(l.idle)
+}
+
+func (c *line) close() error {
+	for _, s := range c.kept {
+		s.prepared.Close()
+	}
+	return c.beneath.Close()
+}
+
+// statement is a kept one that is free, or nil.
+func (c *line) statement(ctx context.Context, query string) *keptStmt {
+	s, ok := c.kept[query]
+	if !ok {
+		p, err := c.beneath.PrepareContext(ctx, query)
+		if err != nil {
+			return nil // whoever carries it out will see why
+		}
+		s = &keptStmt{prepared: p.(prepared)}
+		c.kept[query] = s
+	}
+	if s.busy {
+		return nil
+	}
+	return s
+}
+
+func (c *line) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if s := c.statement(ctx, query); s != nil {
+		return s.ExecContext(ctx, args)
+	}
+	return c.beneath.ExecContext(ctx, query, args)
+}
+
+func (c *line) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s := c.statement(ctx, query)
+	if s == nil {
+		return c.beneath.QueryContext(ctx, query, args)
+	}
+	rows, err := s.QueryContext(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	s.busy = true
+	return &keptRows{rows, s}, nil
+}
+
+// PrepareContext prepares a statement that stays with whoever asked, or a kept one, which is not closed.
+func (c *line) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if s := c.statement(ctx, query); s != nil {
+		return open{s}, nil
+	}
+	return c.beneath.PrepareContext(ctx, query)
+}
+
+// open is a kept statement that is not closed.
+type open struct{ *keptStmt }
+
+func (open) Close() error { return nil }
+
+type keptRows struct {
+	driver.Rows
+	of *keptStmt
+}
+
+func (r *keptRows) Close() error {
+	r.of.busy = false
+	return r.Rows.Close()
+}
