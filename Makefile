@@ -3,7 +3,7 @@
 TOOL = go tool -modfile=tools/go.mod
 
 .NOTPARALLEL:
-.PHONY: demo build check crash format vet staticcheck arrows test interop vulnerabilities
+.PHONY: demo build check crash simulate format vet staticcheck arrows test interop vulnerabilities
 
 # demo imports real trips into a database in a temporary folder and serves it; ARGS=--once ends after the audit.
 demo:
@@ -20,6 +20,12 @@ check: format vet staticcheck arrows test interop vulnerabilities
 ROUNDS = 500
 crash:
 	scripts/postgres run go test -run '^TestCrash$$' -v -count=1 -timeout 0 ./cmd/tanpu -args -rounds $(ROUNDS) $(ARGS)
+
+# simulate runs the platform in worlds drawn from fresh seeds for some hours, in which servers die at every step, and holds
+# each against a plain model; a failure prints its seed and the shortest way to it. make check has a thousand of them.
+HOURS = 1
+simulate: build
+	bin/tanpu simulate --hours $(HOURS) $(ARGS)
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these:" $$unformatted; exit 1; }
@@ -41,6 +47,7 @@ test:
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
 	scripts/postgres run --fast go test -count=1 -run "TestKnownAnswers|TestDoubled" ./flows/importing ./flows/restate # too many claims for the race detector
 	scripts/postgres run --fast go test -count=1 -run "Damage|Receipt" ./flows/audit # too many audits and receipts for it
+	go test -count=1 -run "TestThousand|TestMutants" ./flows/simulate # too many worlds for it
 
 # interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.
 interop:

@@ -33,6 +33,7 @@ to hold it to its word
 to know it
   method   check, explain, list and try methodologies
   bench    measure intake on this machine
+  simulate run all of it in worlds drawn from seeds, in which everything goes wrong
   version  say what this is
 
 tanpu COMMAND -h tells more. A database is sqlite:FILE or postgres://….
@@ -52,6 +53,8 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"serve":  runServe,
 	"verify": runVerify,
 
+	"simulate": runSimulate,
+
 	"partner-key": runPartnerKey,
 
 	"version": runVersion,
@@ -64,7 +67,17 @@ func runVersion(_ []string, stdout, stderr io.Writer) int {
 	if !ok {
 		return status(errors.New("this binary does not say how it was built"), stderr)
 	}
+	_, err := fmt.Fprintf(stdout, "tanpu %s, %s, %s\n", info.Main.Version, commit(), info.GoVersion)
+	return status(err, stderr)
+}
+
+// commit is what this was built from.
+func commit() string {
 	commit := "an unknown commit"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return commit
+	}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
@@ -73,8 +86,7 @@ func runVersion(_ []string, stdout, stderr io.Writer) int {
 			commit += " with changes"
 		}
 	}
-	_, err := fmt.Fprintf(stdout, "tanpu %s, %s, %s\n", info.Main.Version, commit, info.GoVersion)
-	return status(err, stderr)
+	return commit
 }
 
 func main() {

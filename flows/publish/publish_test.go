@@ -225,3 +225,26 @@ func TestPublishAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A document that a server publishes whose clock is behind is not earlier than the one before it: the audit found such a
+// database at fault (simulation, seed 237).
+func TestPublishByClocksThatDiffer(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, err := store.Create(t.Context(), url, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		ahead := time.Now().Add(time.Minute)
+		for i, at := range []time.Time{ahead, ahead.Add(-2 * time.Minute)} {
+			text := []publish.File{{Name: fmt.Sprint("x", i, ".groups.yaml"), Text: []byte(fmt.Sprintf("g%d: {kind: act, title: one}\n", i))}}
+			if _, err := publish.PublishAt(t.Context(), db, text, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		documents, err := db.Documents(t.Context(), 2)
+		if err != nil || len(documents) != 2 || documents[1].At < documents[0].At {
+			t.Errorf("%d documents, %v: the second is of %d, the first of %d", len(documents), err, documents[1].At, documents[0].At)
+		}
+	})
+}
