@@ -113,9 +113,14 @@ func (w *world) settle() {
 			s.settle(g)
 		}
 	}
-	for range 2 {
+	for range 4 {
 		all[1].extend()
 		w.now += 3600e6
+	}
+	for part := range parts {
+		if head := w.model.parts[part].head; w.sealed[part] != head {
+			w.fail("sealing", "in the end batches of partition %d are under a signed head up to %d of %d", part, w.sealed[part], head)
+		}
 	}
 }
 

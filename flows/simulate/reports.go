@@ -59,6 +59,9 @@ func (w *world) report() {
 		if !ok {
 			return
 		}
+		if len(p.past) > 0 && w.draw.IntN(16) == 0 {
+			c = w.otherSub(p)
+		}
 		list = append(list, &report{claim: c})
 	}
 	p.open = append(p.open, list...)
@@ -67,6 +70,21 @@ func (w *world) report() {
 		w.deliver()
 		w.work()
 	}
+}
+
+// otherSub is a claim of before, named by another sub that the partner has of the member, if it has.
+func (w *world) otherSub(p *partner) claim.Claim {
+	c := p.past[w.draw.IntN(len(p.past))].claim
+	if of := w.model.links[c.Sub]; of != nil {
+		for _, l := range w.model.order {
+			if l.account == of.account && l.partner == p.name && l.sub != c.Sub {
+				c.Sub = l.sub
+				w.cover.Other["a claim came again by another sub"]++
+				break
+			}
+		}
+	}
+	return c
 }
 
 // resend has a partner send again what was not answered, in other portions, and some of what was.
@@ -168,7 +186,7 @@ func (s *server) vouched(m *message) (*signature.Signed, error) {
 		return nil, err
 	case !found:
 		return nil, signature.Refuse(signature.UnknownKey, "no key %s", signed.KeyID)
-	case k.Revoked != 0 && k.Revoked <= s.clock():
+	case k.Revoked != 0:
 		return nil, signature.Refuse(signature.RevokedKey, "key %s was revoked", signed.KeyID)
 	}
 	return signed, signed.Verify(k.Public)
@@ -204,7 +222,7 @@ func (s *server) reply() {
 }
 
 func (s *server) answer(q *inquiry, verdicts []claim.Verdict) {
-	kept := &testimony.Request{Partner: q.from.name, Signed: q.signed, Salt: q.salt, Leaves: q.leaves, Verdicts: verdicts}
+	kept := &testimony.Request{Partner: q.from.name, Signed: q.signed, Salt: q.salt, Claims: q.claims, Leaves: q.leaves, Verdicts: verdicts}
 	if err := s.keeper.Keep(s.ctx, kept); err != nil {
 		if !s.allowed(err) {
 			s.fail("testimony", "keeping what was signed: %v", err)
@@ -244,7 +262,8 @@ func (w *world) told(p *partner, r *report, v *claim.Verdict) {
 	}
 	r.verdict = &first
 	if row := w.model.rows[v.Ref]; row != nil {
-		row.acked, row.signed = true, true
+		row.acked = true
+		row.signed = row.signed || row.claim.Sub == r.claim.Sub
 	}
 }
 

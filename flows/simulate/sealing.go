@@ -40,31 +40,34 @@ func (s *server) extend() {
 	case err != nil && (!s.allowed(err) || fault.KindOf(err) != ""):
 		s.fail("sealing", "%v", err)
 	case err == nil && !more && s.stage.on == "":
-		for part := range parts {
-			s.sealed[part] = max(s.sealed[part], heads[part])
+		s.stage.disarm()
+		if s.read() { // where another server signed before, it takes one more step
+			for part := range parts {
+				s.sealed[part] = max(s.sealed[part], heads[part])
+			}
 		}
 	}
 	s.note("sealed: %v", err == nil)
-	if err == nil && s.stage.on == "" {
-		s.stage.disarm()
-		s.read()
-	}
 }
 
-// read looks at what is published, as a stranger would.
-func (s *server) read() {
+// read looks at what is published, as a stranger would, and tells whether that is all of the log.
+func (s *server) read() (all bool) {
 	l, found, err := s.db.Log(s.ctx)
 	if err != nil || !found {
 		s.fail("log", "reading it: %v, %v", found, err)
-		return
+		return false
+	}
+	if l.Checkpoint == "" {
+		return false
 	}
 	c, _, err := proof.OpenCheckpoint([]byte(l.Checkpoint), origin, s.sealer.Signer.Verifiers()...)
 	if err != nil {
 		s.fail("log", "its head: %v", err)
-		return
+		return false
 	}
 	s.note("head %d %v", c.Size, c.Root)
 	s.witness.look(c, "a stranger")
+	return c.Size == l.Size
 }
 
 // A watcher is a witness, and whoever else looks at the log: it remembers every head that was signed, and finds two that
