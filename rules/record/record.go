@@ -16,7 +16,7 @@ import (
 // MaxSize bounds an entry: a bundle of tlog-tiles gives its length in two bytes.
 const MaxSize = 1<<16 - 1
 
-// An Entry is one of *Origin, *Key, *Document, *Batch, *Links and *Totals.
+// An Entry is one of *Origin, *Key, *Document, *Batch, *Links, *Totals and *Lost.
 type Entry interface{ kind() string }
 
 // An Origin begins a log, and is its first entry.
@@ -37,12 +37,13 @@ type Follows struct {
 	Root   Hash   `json:"root"`
 }
 
-// A Key says that checkpoints are also signed by another key from now on.
+// A Key says that checkpoints are also signed by another key from now on, or not by one any more.
 type Key struct {
 	Type   string `json:"type"`
 	Number int64  `json:"number"` // dense, from 1
 	At     int64  `json:"at"`
-	Key    string `json:"key"` // a vkey of signed-note
+	Key    string `json:"key"`             // a vkey of signed-note
+	Ended  bool   `json:"ended,omitempty"` // no head that has this entry is to be believed by it
 }
 
 // A Document was published, and made the rulebook of this number.
@@ -94,6 +95,18 @@ type Totals struct {
 	Points    int64  `json:"points_thousandths"`
 }
 
+// Lost says that what some entries of a partition stand for was lost with a database: the entries hold, and nobody can
+// show any more what is under their roots. Nothing of it is credited; whoever reported it reports it again.
+type Lost struct {
+	Type   string `json:"type"`
+	Part   int    `json:"part"`
+	Number int64  `json:"number"` // dense within the partition, from 1
+	At     int64  `json:"at"`
+	Of     string `json:"of"`   // the type of the entries, BatchType or LinksType
+	From   int64  `json:"from"` // the number of the first
+	To     int64  `json:"to"`   // and of the last
+}
+
 // What an entry's type says.
 const (
 	OriginType   = "origin"
@@ -102,6 +115,7 @@ const (
 	BatchType    = "batch"
 	LinksType    = "links"
 	TotalsType   = "totals"
+	LostType     = "lost"
 )
 
 func (*Origin) kind() string   { return OriginType }
@@ -110,6 +124,7 @@ func (*Document) kind() string { return DocumentType }
 func (*Batch) kind() string    { return BatchType }
 func (*Links) kind() string    { return LinksType }
 func (*Totals) kind() string   { return TotalsType }
+func (*Lost) kind() string     { return LostType }
 
 // OfBatch is a batch's entry. Its text is the one that the batch's hash is over.
 func OfBatch(b *ledger.Batch) *Batch {
@@ -137,6 +152,8 @@ func Text(e Entry) []byte {
 	case *Links:
 		e.Type = e.kind()
 	case *Totals:
+		e.Type = e.kind()
+	case *Lost:
 		e.Type = e.kind()
 	}
 	var b bytes.Buffer
@@ -176,6 +193,8 @@ func Parse(text []byte) (Entry, error) {
 		e = &Links{}
 	case TotalsType:
 		e = &Totals{}
+	case LostType:
+		e = &Lost{}
 	default:
 		return nil, fmt.Errorf("an entry of an unknown type %.20q", head.Type)
 	}

@@ -12,11 +12,13 @@ var Samples = []Entry{
 	&Origin{Origin: "example.org/log", Database: "d1", Parts: 16, At: 1787270400000000, Key: "example.org/log+1+k"},
 	&Origin{Origin: "example.org/log2", Database: "d1", Parts: 16, At: 1, Key: "k", Follows: &Follows{Origin: "example.org/log", Size: 5, Root: Hash{1}}},
 	&Key{Number: 1, At: 2, Key: "k"},
+	&Key{Number: 2, At: 3, Key: "k", Ended: true},
 	&Document{Rulebook: 7, Kind: "methodology", Name: "<骑行>@1", At: 3, SHA256: Hash{2}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Links{Part: 1, Number: 2, At: 3, Root: Hash{4}},
 	&Totals{Number: 1, Programme: "p", Method: "M@1", Vintage: "2026", From: "2026-08-01", To: "2026-08-02", Least: 10, Claims: 1, Reduction: 2, Points: 3},
+	&Lost{Part: 3, Number: 1, At: 4, Of: BatchType, From: 12, To: 19},
 }
 
 // What Text wrote, Parse reads, and nothing that differs from it in a byte.

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -15,6 +16,8 @@ const (
 	Chain     = "chain"    // a batch names the hash of the one before it in its partition
 	Instants  = "instants" // a partition's time does not go back
 	Rulebook  = "rulebook" // documents are published before anything is judged by them
+	Signers   = "signers"  // keys are named once, and one of them is left
+	Loss      = "lost"     // what is said to be lost was there, and was not said to be lost before
 )
 
 // A Problem is one thing that is wrong with an entry.
@@ -24,6 +27,7 @@ type Problem struct{ About, Text string }
 const (
 	MaxParts  = 1024
 	maxKeys   = 1000
+	maxLosses = 1 << 16
 	maxNumber = 1 << 60
 )
 
@@ -32,13 +36,17 @@ const (
 type Sequence struct {
 	Size   int64            // so many entries were added
 	Origin *Origin          // the first of them; nil when that was none
-	Keys   []string         // vkeys that they named, that of the origin first
+	Keys   []string         // vkeys that they named and that have not ended, that of the origin first
 	Counts map[string]int64 // how many of each type
+	Lost   map[string]int64 // of how many entries of a type the content was lost
 
-	next     map[Stream]int64 // the number that comes next
-	tails    map[int]tail     // the last batch of each partition
-	rulebook int64            // the last that was published
-	goesOn   bool             // from a log that is not known: what comes first of each stream can have any number
+	next     map[Stream]int64    // the number that comes next
+	tails    map[int]tail        // the last batch of each partition
+	lost     map[Stream][]extent // what was said to be lost, in order
+	losses   int                 // how many of these there are
+	named    map[string]bool     // all keys
+	rulebook int64               // the last that was published
+	goesOn   bool                // from a log that is not known: what comes first of each stream can have any number
 }
 
 // A Stream is the entries of one type, of one partition if they belong to one.
@@ -47,6 +55,9 @@ type Stream struct {
 	Part int
 }
 
+// An extent is numbers of a stream, both ends included.
+type extent struct{ from, to int64 }
+
 type tail struct {
 	hash         Hash
 	at, rulebook int64
@@ -54,13 +65,14 @@ type tail struct {
 
 // NewSequence is that of a log that nothing is known of yet.
 func NewSequence() *Sequence {
-	return &Sequence{Counts: map[string]int64{}, next: map[Stream]int64{}, tails: map[int]tail{}}
+	return &Sequence{Counts: map[string]int64{}, Lost: map[string]int64{}, next: map[Stream]int64{}, tails: map[int]tail{},
+		lost: map[Stream][]extent{}, named: map[string]bool{}}
 }
 
 // Following is the sequence of the log that goes on from this one, in the same database.
 func (s *Sequence) Following() *Sequence {
 	f := NewSequence()
-	f.next, f.tails, f.rulebook = maps.Clone(s.next), maps.Clone(s.tails), s.rulebook
+	f.next, f.tails, f.lost, f.losses, f.rulebook = maps.Clone(s.next), maps.Clone(s.tails), maps.Clone(s.lost), s.losses, s.rulebook
 	return f
 }
 
@@ -93,7 +105,11 @@ func (s *Sequence) Add(text []byte) (Entry, []Problem) {
 		c.origin(e)
 	case *Key:
 		c.number(KeyType, 0, e.Number)
-		c.key(e.Key)
+		if e.Ended {
+			c.endKey(e.Key)
+		} else {
+			c.key(e.Key)
+		}
 	case *Document:
 		c.document(e)
 	case *Batch:
@@ -104,6 +120,11 @@ func (s *Sequence) Add(text []byte) (Entry, []Problem) {
 		}
 	case *Totals:
 		c.number(TotalsType, 0, e.Number)
+	case *Lost:
+		if c.part(LostType, e.Part) {
+			c.number(LostType, e.Part, e.Number)
+			c.loss(e)
+		}
 	}
 	return e, c.problems
 }
@@ -132,11 +153,49 @@ func (c *check) origin(e *Origin) {
 }
 
 func (c *check) key(vkey string) {
-	if len(c.Keys) == maxKeys {
-		c.found(Numbers, "the log names more than %d keys", maxKeys)
+	switch {
+	case len(c.named) == maxKeys:
+		c.found(Signers, "the log names more than %d keys", maxKeys)
+		return
+	case c.named[vkey]:
+		c.found(Signers, "the key %.200q is named again", vkey)
 		return
 	}
+	c.named[vkey] = true
 	c.Keys = append(c.Keys, vkey)
+}
+
+func (c *check) endKey(vkey string) {
+	i := slices.Index(c.Keys, vkey)
+	switch {
+	case i < 0:
+		c.found(Signers, "the key %.200q ends, and was not one that signs", vkey)
+	case len(c.Keys) == 1:
+		c.found(Signers, "the last key that signs ends")
+	default:
+		c.Keys = slices.Delete(slices.Clone(c.Keys), i, i+1)
+	}
+}
+
+// loss holds what is said to be lost against what there is. An older database can lose again what lies before a former loss.
+func (c *check) loss(e *Lost) {
+	k := Stream{e.Of, e.Part}
+	lost, next := c.lost[k], c.next[k]
+	i, _ := slices.BinarySearchFunc(lost, e.From, func(x extent, from int64) int { return cmp.Compare(x.to, from) })
+	switch {
+	case e.Of != BatchType && e.Of != LinksType:
+		c.found(Loss, "lost %d.%d is of %.20q, which cannot be lost", e.Part, e.Number, e.Of)
+	case e.From < 1 || e.To < e.From || e.To >= next && !(next == 0 && c.goesOn) || e.To > maxNumber:
+		c.found(Loss, "lost %d.%d is of %s %d to %d of partition %d, where the last is %d", e.Part, e.Number, e.Of, e.From, e.To, e.Part, next-1)
+	case i < len(lost) && lost[i].from <= e.To:
+		c.found(Loss, "lost %d.%d is of %s %d to %d of partition %d, some of which was lost before", e.Part, e.Number, e.Of, e.From, e.To, e.Part)
+	case c.losses == maxLosses:
+		c.found(Loss, "more than %d times something was lost", maxLosses)
+	default:
+		c.losses++
+		c.lost[k] = slices.Insert(slices.Clone(lost), i, extent{e.From, e.To})
+		c.Lost[e.Of] += e.To - e.From + 1
+	}
 }
 
 // part reports whether the log has a partition of that number.
@@ -171,7 +230,7 @@ func (c *check) number(kind string, part int, n int64) {
 }
 
 func numberIn(kind string, part int, n int64) string {
-	if kind == BatchType || kind == LinksType {
+	if kind == BatchType || kind == LinksType || kind == LostType {
 		return fmt.Sprintf("%d.%d", part, n)
 	}
 	return fmt.Sprint(n)

@@ -26,6 +26,12 @@ func good() []Entry {
 	}
 }
 
+// later is that log after its keys changed, and something of it was lost, twice.
+func later() []Entry {
+	return append(good(), &Key{Number: 2, Key: "k", Ended: true}, &Key{Number: 3, Key: "k3"},
+		&Lost{Part: 0, Number: 1, Of: BatchType, From: 3, To: 3}, &Lost{Part: 0, Number: 2, Of: BatchType, From: 1, To: 2}, &Lost{Part: 1, Number: 1, Of: LinksType, From: 1, To: 2})
+}
+
 // follow adds entries to a sequence and returns what it found, by place.
 func follow(s *Sequence, entries []Entry) (found []string) {
 	for _, e := range entries {
@@ -44,6 +50,10 @@ func TestSequence(t *testing.T) {
 	}
 	if s.Size != 11 || s.Counts[BatchType] != 4 || !slices.Equal(s.Keys, []string{"k", "k2"}) || s.Next(Stream{BatchType, 0}) != 4 || s.Next(Stream{LinksType, 0}) != 0 {
 		t.Errorf("it came out as %+v", s)
+	}
+	l := NewSequence()
+	if found := follow(l, later()); found != nil || !slices.Equal(l.Keys, []string{"k2", "k3"}) || l.Lost[BatchType] != 3 || l.Lost[LinksType] != 2 {
+		t.Errorf("the log whose keys changed, and of which something was lost, came out as %+v: %q", l, found)
 	}
 	// Another log of the same database goes on from it.
 	f := s.Following()
@@ -90,6 +100,23 @@ func TestSequenceBroken(t *testing.T) {
 		{"a rulebook to come", func(l []Entry) []Entry { l[2].(*Batch).Rulebook = 2; return l[:3] }, []string{"rulebook: batch 0.1 was judged by rulebook 2"}},
 		{"links twice", func(l []Entry) []Entry { l[10].(*Links).Number = 1; return l }, []string{"numbers: links 1.1 comes where number 2 should"}},
 		{"a key's number", func(l []Entry) []Entry { l[7].(*Key).Number = 0; return l }, []string{"numbers: key 0 comes where number 1 should"}},
+		{"a key twice", func(l []Entry) []Entry { return append(l, &Key{Number: 2, Key: "k2"}) }, []string{"signers: the key \"k2\" is named again"}},
+		{"a key that ended", func(l []Entry) []Entry { return append(later(), &Key{Number: 4, Key: "k"}) }, []string{"signers: the key \"k\" is named again"}},
+		{"the end of no key", func(l []Entry) []Entry { return append(l, &Key{Number: 2, Key: "k9", Ended: true}) }, []string{"signers: the key \"k9\" ends, and was not one"}},
+		{"the end of the last key", func(l []Entry) []Entry {
+			return append(later(), &Key{Number: 4, Key: "k2", Ended: true}, &Key{Number: 5, Key: "k3", Ended: true})
+		},
+			[]string{"signers: the last key that signs ends"}},
+		{"lost before it was there", func(l []Entry) []Entry { return append(l, &Lost{Part: 0, Number: 1, Of: BatchType, From: 3, To: 4}) },
+			[]string{"lost: lost 0.1 is of batch 3 to 4 of partition 0, where the last is 3"}},
+		{"lost twice", func(l []Entry) []Entry {
+			return append(later(), &Lost{Part: 0, Number: 3, Of: BatchType, From: 2, To: 3})
+		},
+			[]string{"lost: lost 0.3 is of batch 2 to 3 of partition 0, some of which was lost before"}},
+		{"a lost document", func(l []Entry) []Entry { return append(l, &Lost{Part: 0, Number: 1, Of: DocumentType, From: 1, To: 1}) },
+			[]string{"lost: lost 0.1 is of \"document\", which cannot be lost"}},
+		{"a loss of another partition", func(l []Entry) []Entry { return append(l, &Lost{Part: 2, Number: 1, Of: BatchType, From: 1, To: 1}) },
+			[]string{"numbers: lost of partition 2, and the log has 2"}},
 		{"a number beyond all", func(l []Entry) []Entry { l[8].(*Totals).Number = 1<<63 - 1; return l }, []string{"numbers: totals 9223372036854775807 comes where number 1"}},
 	} {
 		found := follow(NewSequence(), tt.do(good()))
