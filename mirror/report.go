@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -49,6 +50,7 @@ type Report struct {
 	Known      int64            `json:"known"` // entries that were copied before, all of which are still there
 	Checked    int64            `json:"checked"`
 	Types      map[string]int64 `json:"types"` // how many entries of each
+	Lost       map[string]int64 `json:"lost"`  // of how many entries of each type the content was lost
 	Totals     []record.Sum     `json:"totals"`
 	Fetched    int64            `json:"fetched"` // bytes
 	Copied     int64            `json:"copied"`  // bytes that the copy had
@@ -77,6 +79,10 @@ func (m *mirroring) conclude() {
 	r := &m.report
 	r.Checked = m.sequence.Size
 	r.Types, r.Totals, r.Keys = m.sequence.Counts, m.sums.All(), append([]string{}, m.sequence.Keys...)
+	r.Lost = m.sequence.Lost
+	if b, l := r.Lost[record.BatchType], r.Lost[record.LinksType]; b+l > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("by the log's own word what was in %d batches and %d consents is lost and counts for nothing; it may be in other batches by now", b, l))
+	}
 	r.Fetched, r.Copied = m.server.fetched.Load(), m.folder.read()
 	r.Cosigned, r.Notes = append([]Cosigned{}, r.Cosigned...), append([]string{}, r.Notes...)
 	if r.Trust == FirstUse {

@@ -17,6 +17,7 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/record"
 )
 
 // A Snapshot is one partition as it stood at one moment. It is read beside whoever writes: it sees
@@ -228,6 +229,7 @@ func eachSQLite(ctx context.Context, c driver.QueryerContext, f func(*raw), quer
 // A BatchRow is a batch as it is recorded. A hash that has not the length of one reads as zero.
 type BatchRow struct {
 	ledger.Batch
+	Held     bool // its claims were lost, and it has none
 	Claims   int64
 	Hash     ledger.Hash
 	Leaves   []byte // good until the next row; so are Accounts
@@ -244,6 +246,7 @@ func (s *Snapshot) Batches(ctx context.Context, f func(*BatchRow)) error {
 			Claims: r.integer(4), Hash: r.hash(8), Leaves: r.bytes(9), Accounts: r.bytes(10), Counts: r.text(11),
 		}
 		setKind(&b.Batch, int(r.integer(3)))
+		b.Held = r.integer(3)&held != 0
 		f(&b)
 	}, `SELECT batch, at, rulebook, backfill, claims, root, totals, prev, hash, leaves, accounts, counts
 		FROM batch WHERE part = $1 ORDER BY batch`, int64(s.Part))
@@ -283,6 +286,16 @@ func (c *ConsentRow) Consented() ([]Consented, bool) {
 		list[i] = Consented{int64(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:])), b[12] == 1}
 	}
 	return list, true
+}
+
+// Held reports whether the row holds its number, and its links were lost.
+func (c *ConsentRow) Held() bool { return len(c.Leaves) == 0 && len(c.Links) == 0 }
+
+// Losses runs f on what was lost of the partition, in order.
+func (s *Snapshot) Losses(ctx context.Context, f func(record.Lost)) error {
+	return s.each(ctx, func(r *raw) {
+		f(record.Lost{Type: record.LostType, Part: s.Part, Number: r.integer(0), At: r.integer(1), Of: r.word(2), From: r.integer(3), To: r.integer(4)})
+	}, "SELECT number, at, stream, first, last FROM lost WHERE part = $1 ORDER BY number", int64(s.Part))
 }
 
 // EachConsent runs f on the partition's consents in order.

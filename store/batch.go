@@ -95,6 +95,7 @@ func (tx *Tx) writeRecord(ctx context.Context, conn *sql.Conn, b *claim.Batch) e
 const (
 	backfilled = 1
 	correction = 2
+	held       = 4 // it holds its number, and its claims were lost: see HoldBatches
 )
 
 func kindOf(b *ledger.Batch) (n int) {

@@ -34,6 +34,7 @@ const (
 	LinksStream    = "links"
 	BatchStream    = "batch"
 	TotalsStream   = "totals"
+	LostStream     = "lost"
 )
 
 // An Item is a row to be taken into the log, or an entry of it.
@@ -173,15 +174,31 @@ func (s *Sealing) Pending(ctx context.Context, limit int) ([]Item, map[int]ledge
 	if len(documents) == limit {
 		return documents, hashes, nil // the batches' documents may not be among these
 	}
-	from = max(1, marks[mark{TotalsStream, 0}])
-	totals, err := s.totals(ctx, from, limit)
-	if err == nil {
-		err = dense(totals, from, from+int64(len(totals)), limit)
-	}
+	rest, err := s.rest(ctx, marks, limit)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading totals for the log: %w", err)
+		return nil, nil, err
 	}
-	return slices.Concat(documents, late, totals), hashes, nil
+	return slices.Concat(documents, late, rest), hashes, nil
+}
+
+// rest reads what there is little of, and what speaks of batches and links that come before it.
+func (s *Sealing) rest(ctx context.Context, marks map[mark]int64, limit int) (list []Item, err error) {
+	for _, st := range [...]struct {
+		stream string
+		read   func(context.Context, int64, int) ([]Item, error)
+	}{{TotalsStream, s.totals}, {KeyStream, s.keys}} {
+		from := max(1, marks[mark{st.stream, 0}])
+		more, err := st.read(ctx, from, limit)
+		if err == nil {
+			err = dense(more, from, from+int64(len(more)), limit)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s for the log: %w", st.stream, err)
+		}
+		list = append(list, more...)
+	}
+	lost, err := s.losses(ctx, marks)
+	return append(list, lost...), err
 }
 
 // dense returns an error unless a stream's rows are those from one number to before another, or the first
@@ -325,6 +342,40 @@ func (s *Sealing) totals(ctx context.Context, from int64, limit int) ([]Item, er
 		list = append(list, item)
 	}
 	return list, rows.Err()
+}
+
+func (s *Sealing) keys(ctx context.Context, from int64, limit int) (list []Item, err error) {
+	err = eachRow(ctx, s.tx, func(scan func(...any) error) error {
+		var k record.Key
+		err := scan(&k.Number, &k.At, &k.Key, &k.Ended)
+		list = append(list, Item{Stream: KeyStream, Number: k.Number, Body: record.Text(&k)})
+		return err
+	}, "SELECT number, at, key, ended FROM log_key WHERE number >= $1 ORDER BY number LIMIT $2", from, limit)
+	return list, err
+}
+
+// losses are read whole: they are as many as there were restores.
+func (s *Sealing) losses(ctx context.Context, marks map[mark]int64) (list []Item, err error) {
+	next := map[int]int64{}
+	err = eachRow(ctx, s.tx, func(scan func(...any) error) error {
+		var l record.Lost
+		if err := scan(&l.Part, &l.Number, &l.At, &l.Of, &l.From, &l.To); err != nil {
+			return err
+		}
+		if next[l.Part] == 0 {
+			next[l.Part] = max(1, marks[mark{LostStream, l.Part}])
+		}
+		switch want := next[l.Part]; {
+		case l.Number < want:
+			return nil
+		case l.Number > want:
+			return fmt.Errorf("reading losses of partition %d for the log: number %d is missing", l.Part, want)
+		}
+		next[l.Part]++
+		list = append(list, Item{Stream: LostStream, Part: l.Part, Number: l.Number, Body: record.Text(&l)})
+		return nil
+	}, "SELECT part, number, at, stream, first, last FROM lost ORDER BY part, number")
+	return list, err
 }
 
 // Tiles reads tiles; one that is not there is left out.

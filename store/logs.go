@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/record"
 )
 
 // Logs are all logs of a database as they stood at one moment, with all that is kept of them.
@@ -92,4 +93,36 @@ func (l *Logs) Marks(ctx context.Context, f func(Mark)) error {
 	return l.snapshot.each(ctx, func(r *raw) {
 		f(Mark{Stream: r.word(0), Part: int(r.integer(1)), Next: r.integer(2), Hash: r.hash(3)})
 	}, "SELECT stream, part, next, hash FROM log_mark")
+}
+
+// LogKeys are the log's signing keys after its first, as they came and ended.
+func (db *DB) LogKeys(ctx context.Context) (list []record.Key, err error) {
+	err = eachRow(ctx, db.read, func(scan func(...any) error) error {
+		k := record.Key{Type: record.KeyType}
+		err := scan(&k.Number, &k.At, &k.Key, &k.Ended)
+		list = append(list, k)
+		return err
+	}, "SELECT number, at, key, ended FROM log_key ORDER BY number")
+	if err != nil {
+		return nil, fmt.Errorf("reading the log's keys: %w", err)
+	}
+	return list, nil
+}
+
+// AddLogKey records that a key came or ended, under the next number, for the log to take up.
+func (db *DB) AddLogKey(ctx context.Context, key string, ended bool, at int64) error {
+	conn, release, err := db.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	n := 0
+	if ended {
+		n = 1
+	}
+	_, err = conn.ExecContext(ctx, `INSERT INTO log_key (number, at, key, ended) SELECT coalesce(max(number), 0) + 1, $1, $2, $3 FROM log_key`, at, key, n)
+	if err != nil {
+		return fmt.Errorf("recording a key of the log: %w", err)
+	}
+	return nil
 }

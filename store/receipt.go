@@ -32,6 +32,8 @@ func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, erro
 		Scan(&r.Batch.At, &r.Batch.Rulebook, &backfill, &root, &totals, &prev, &leaves, &accounts)
 	if found, err := oneRow(err); err != nil {
 		return nil, fmt.Errorf("reading batch %d.%d: %w", ref.Part, ref.Batch, err)
+	} else if backfill&held != 0 {
+		return nil, fault.New(fault.NotFound, "claim %s was lost with the database that it was recorded in, and counts for nothing; if it was reported again since, it has another number", ref)
 	} else if !found || ref.Ord >= len(accounts)/8 || len(leaves) != len(accounts)*4 {
 		return nil, unknown
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -127,7 +128,7 @@ SELECT text FROM (
 var (
 	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "history", "day_total", "log", "log_tile", "log_mark"}
 	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "reversal", "consent", "log_entry",
-		"partner_key", "testimony", "testimony_batch", "totals"}
+		"partner_key", "testimony", "testimony_batch", "totals", "lost", "log_key"}
 	apart = []string{"account_key", "migration"} // erased with the person; written by migrations only
 )
 
@@ -288,6 +289,12 @@ func fill(t *testing.T, db *store.DB) {
 		t.Fatal(err)
 	}
 	_, err = db.Seal(ctx(), func(s *store.Sealing) error {
+		if err := s.AddLost(ctx(), &record.Lost{Number: 1, Of: record.BatchType, From: 1, To: 1}); err != nil {
+			return err
+		}
+		if err := s.AddKey(ctx(), &record.Key{Number: 1, Key: "a key"}); err != nil {
+			return err
+		}
 		return s.Append(ctx(), []store.Item{{Stream: store.OriginStream, Number: 1, Body: []byte("{}")}}, nil, nil, [32]byte{}, noon)
 	})
 	if err != nil {

@@ -90,7 +90,8 @@ const (
 	reading use = iota
 	keeping     // adding API keys beside a process that writes
 	writing
-	making // writing, to a database that need not be there yet
+	restoring // writing, while nobody else does
+	making    // writing, to a database that need not be there yet
 )
 
 // Open attaches to a database for reading and writing. On SQLite a second writing process is refused.
@@ -102,6 +103,11 @@ func OpenRead(ctx context.Context, rawURL string) (*DB, error) { return open(ctx
 // OpenKeys attaches to add and end API keys, also beside a process that writes: keys decide nothing
 // that is kept, so a server need not stop for a new one.
 func OpenKeys(ctx context.Context, rawURL string) (*DB, error) { return open(ctx, rawURL, keeping) }
+
+// OpenRestore attaches to bring an older database forward, which others must not write to meanwhile: see Unserved.
+func OpenRestore(ctx context.Context, rawURL string) (*DB, error) {
+	return open(ctx, rawURL, restoring)
+}
 
 func open(ctx context.Context, rawURL string, u use) (*DB, error) {
 	db, err := connect(rawURL, u)
@@ -143,7 +149,7 @@ func connect(rawURL string, u use) (*DB, error) {
 	case "sqlite":
 		return connectSQLite(rest, u)
 	case "postgres", "postgresql":
-		return connectPostgres(rawURL)
+		return connectPostgres(rawURL, u)
 	}
 	return nil, fault.New(fault.Invalid, "a database is named sqlite:FILE or postgres://…, not %q", redact(rawURL))
 }
@@ -250,12 +256,18 @@ func lockFile(file, path string) (*sql.DB, error) {
 // dialPostgres reaches PostgreSQL. A test puts a connection of its own in between, to freeze it.
 var dialPostgres = func(dial pgconn.DialFunc) pgconn.DialFunc { return dial }
 
-func connectPostgres(rawURL string) (*DB, error) {
+func connectPostgres(rawURL string, u use) (*DB, error) {
 	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the database's address cannot be read: %s", redact(rawURL))
 	}
-	config.RuntimeParams["application_name"] = "tanpu"
+	config.RuntimeParams["application_name"] = served
+	switch u {
+	case reading, keeping:
+		config.RuntimeParams["application_name"] = "tanpu beside"
+	case restoring:
+		config.RuntimeParams["application_name"] = "tanpu restore"
+	}
 	config.RuntimeParams["timezone"] = "UTC"
 	db := &DB{engine: postgres, random: rand.Reader, runtime: runtimeRole(config.Database)}
 	db.read = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.takeRole))

@@ -63,7 +63,9 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 			continue
 		}
 		s.Claims, s.Milligrams, s.Points = s.Claims-opened.Claims, s.Milligrams-opened.Milligrams, s.Points-opened.Points
-		if s.From = nextDay(opened.Upto); s.From > s.Upto || s == (Sum{From: s.From, Upto: s.Upto}) {
+		// Less than was opened is left after a restore: what was lost is counted again when it is reported again, and until
+		// then nothing is opened.
+		if s.From = nextDay(opened.Upto); s.From > s.Upto || s.Claims < 0 || s == (Sum{From: s.From, Upto: s.Upto}) {
 			delete(sums, k)
 			continue
 		}

@@ -36,11 +36,18 @@ type Report struct {
 	Accounts int64          `json:"accounts"`
 	Entries  int64          `json:"entries"` // of its transparency log
 	Keyless  int64          `json:"keyless"` // claims whose leaf cannot be computed again, because the account's key is gone
+	Held     Held           `json:"held"`
 	Seconds  float64        `json:"seconds"`
 	Found    map[Kind]int64 `json:"found"` // how many findings of each kind
 	Findings []Finding      `json:"findings"`
 	Shared   SharedIDs      `json:"shared_ids"`
 	Notes    []string       `json:"notes"`
+}
+
+// Held counts what was lost with a database that a backup took the place of: it holds its number, and nothing else.
+type Held struct {
+	Batches  int64 `json:"batches"`
+	Consents int64 `json:"consents"`
 }
 
 // Clean reports whether nothing was found.
@@ -64,6 +71,9 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 		return nil, err
 	}
 	a.checkDocuments(documents)
+	if err := a.checkKeys(ctx); err != nil {
+		return nil, err
+	}
 	a.books.check(documents, &a.findings)
 	if err := a.readKeys(ctx); err != nil {
 		return nil, err
@@ -137,6 +147,9 @@ func (a *audit) partitions(ctx context.Context, workers int) ([]*sorter, error) 
 func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 	return a.db.Snapshot(ctx, part, func(s *store.Snapshot) error {
 		p := newPartition(a, s, ids)
+		if err := p.readLosses(ctx); err != nil {
+			return err
+		}
 		if err := p.readBatches(ctx); err != nil {
 			return err
 		}
@@ -158,6 +171,9 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 		a.report.Claims += p.claims
 		a.report.Accounts += p.accounts
 		a.report.Keyless += p.keyless
+		a.report.Held.Batches += p.held.Batches
+		a.report.Held.Consents += p.held.Consents
+		a.unsealed.losses += p.unsealed.losses
 		a.unsealed.batches += p.unsealed.batches
 		a.unsealed.consents += p.unsealed.consents
 		return nil
@@ -178,6 +194,9 @@ func (a *audit) notes() []string {
 	}
 	if r.Keyless > 0 {
 		list = append(list, sprintf("the leaves of %d claims cannot be computed again: the keys of their accounts are gone", r.Keyless))
+	}
+	if r.Held != (Held{}) {
+		list = append(list, sprintf("%d batches and %d consents hold their numbers without what was in them: it was lost with a database that a backup took the place of, and nothing of it counts", r.Held.Batches, r.Held.Consents))
 	}
 	if r.Shared.Total > 0 {
 		list = append(list, sprintf("%d ids were used by one partner for more than one account", r.Shared.Total))

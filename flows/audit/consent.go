@@ -31,6 +31,10 @@ func (p *partition) readConsents(ctx context.Context) error {
 		}
 		last = c.Number
 		p.heardConsent(c)
+		if c.Held() {
+			p.heldConsent(c.Number)
+			return
+		}
 		whose, ok := c.Consented()
 		if !ok {
 			p.foundConsent(Consents, c.Number, "it has %d bytes of leaves and %d bytes of links, which do not go together", len(c.Leaves), len(c.Links))

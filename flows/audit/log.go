@@ -23,11 +23,15 @@ import (
 type testimony struct {
 	parts     []heard
 	documents []record.Document
+	keys      []record.Key
 	begun     bool // there is a log
 }
 
 // heard is what they say of one partition.
-type heard struct{ batches, links stretch }
+type heard struct {
+	batches, links stretch
+	losses         []record.Lost
+}
 
 // A stretch is the hashes of entries with dense numbers.
 type stretch struct {
@@ -226,6 +230,7 @@ func (r *logReading) keep(entry record.Entry, e *store.Entry) store.Item {
 		}
 		return store.Item{Stream: store.OriginStream, Number: int64(r.Number)}
 	case *record.Key:
+		said.keys = append(said.keys, *entry)
 		return store.Item{Stream: store.KeyStream, Number: entry.Number}
 	case *record.Document:
 		said.documents = append(said.documents, *entry)
@@ -242,6 +247,11 @@ func (r *logReading) keep(entry record.Entry, e *store.Entry) store.Item {
 		return store.Item{Stream: store.LinksStream, Part: entry.Part, Number: entry.Number}
 	case *record.Totals:
 		return store.Item{Stream: store.TotalsStream, Number: entry.Number}
+	case *record.Lost:
+		if entry.Part >= 0 && entry.Part < len(said.parts) {
+			said.parts[entry.Part].losses = append(said.parts[entry.Part].losses, *entry)
+		}
+		return store.Item{Stream: store.LostStream, Part: entry.Part, Number: entry.Number}
 	}
 	panic("audit: an entry of a type that nobody filed")
 }
@@ -377,14 +387,14 @@ func (a *audit) checkDocuments(documents []store.Document) {
 }
 
 // unsealed counts what was committed and is in no log yet.
-type unsealed struct{ documents, batches, consents int64 }
+type unsealed struct{ documents, batches, consents, losses int64 }
 
 func (u *unsealed) note() string {
 	var list []string
 	for _, c := range []struct {
 		n    int64
 		what string
-	}{{u.batches, "batches"}, {u.consents, "consents"}, {u.documents, "documents"}} {
+	}{{u.batches, "batches"}, {u.consents, "consents"}, {u.documents, "documents"}, {u.losses, "losses"}} {
 		if c.n > 0 {
 			list = append(list, sprintf("%d %s", c.n, c.what))
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
@@ -34,6 +35,8 @@ type partition struct {
 	consents               []consented
 	sayings                []saying // in order of batch and place
 	unsealed               unsealed
+	lost                   map[string][]record.Lost // by the type of what was lost
+	held                   Held
 
 	sums     map[ledger.Asset]int64 // of all balances; wrapping, which keeps zero apart from everything else that is near it
 	counters map[ledger.Key]int64   // what the entries leave on the counter-accounts
@@ -47,6 +50,7 @@ type batch struct {
 	book       *rulebook.Rulebook // nil where it cannot be made
 	backfill   bool
 	correction bool
+	held       bool // its claims were lost
 	totals     ledger.Hash
 	first, n   int // its claims' places in leaves, owners and seen
 	tallies    []tally
@@ -115,6 +119,11 @@ func (p *partition) readBatch(ctx context.Context, b *store.BatchRow, last *ledg
 
 func (p *partition) readLeaves(ctx context.Context, b *store.BatchRow) error {
 	const leaf, owner = len(ledger.Hash{}), 8
+	if b.Held {
+		p.heldBatch(b.Number, b.Claims, b.Leaves, b.Accounts, b.Counts)
+		p.batches = append(p.batches, batch{number: b.Number, at: b.At, held: true, first: len(p.leaves) / leaf})
+		return nil
+	}
 	n := min(len(b.Leaves)/leaf, len(b.Accounts)/owner)
 	if len(b.Leaves) != n*leaf || len(b.Accounts) != n*owner || b.Claims != int64(n) {
 		p.foundBatch(Leaves, b.Number, "it has %d claims, %d bytes of leaves and %d bytes of accounts, which do not go together",
@@ -284,7 +293,7 @@ func (p *partition) closeTotals(ctx context.Context) error {
 	for i := range p.batches {
 		b := &p.batches[i]
 		if b.book == nil {
-			continue // a finding already: without its programmes it is not known whose day it was
+			continue // lost, or a finding already: without its programmes it is not known whose day it was
 		}
 		totals := p.tallied.totals(b)
 		if claim.Commit(totals, b.number, p.Secret) != b.totals {

@@ -73,11 +73,21 @@ func New(ctx context.Context, c Config) (*Sealer, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Sealer{Config: c, seen: map[string]int64{}, resume: map[string]time.Time{}, failed: map[string]int{}, looked: map[string]string{}}
+	return s, s.check(ctx)
+}
+
+// Check returns an error unless the database holds all that was ever signed: whoever writes to an older one gives the same
+// numbers to other batches.
+func Check(ctx context.Context, db *store.DB, signer *Signer) error {
+	return (&Sealer{Config: Config{DB: db, Signer: signer}}).check(ctx)
+}
+
+func (s *Sealer) check(ctx context.Context) error {
 	l, err := s.current(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.extends(ctx, l)
+	return s.extends(ctx, l)
 }
 
 // current is the log that goes on, which must be the signer's.
@@ -98,7 +108,7 @@ func (s *Sealer) current(ctx context.Context) (store.Log, error) {
 func (s *Sealer) extends(ctx context.Context, l store.Log) error {
 	last := s.Signer.Last()
 	if l.Size < last.Size {
-		return fault.New(fault.Conflict, "the database's log has %d entries and one of %d was signed: it is older than the log; restore it with: tanpu restore", l.Size, last.Size)
+		return fault.New(fault.Conflict, "the database's log has %d entries and one of %d was signed: it is older than the log; bring it forward with: tanpu restore --db URL FROM", l.Size, last.Size)
 	}
 	_, err := s.consistency(ctx, l, last.Size, last.Root)
 	return err
@@ -239,28 +249,46 @@ func (s *Sealer) append(ctx context.Context, tx *store.Sealing, at int64) (int, 
 		first := store.Item{Stream: store.OriginStream, Number: int64(tx.Number), Body: []byte(tx.First)}
 		items = append([]store.Item{first}, items...)
 	}
-	if len(items) == 0 {
-		return 0, nil
-	}
-	edge, err := s.edge(ctx, tx)
-	if err != nil {
-		return 0, err
-	}
 	for i := range items {
 		if err := chain(&items[i], hashes); err != nil {
 			return 0, err
 		}
+	}
+	return len(items), extend(ctx, tx, items, hashes, at)
+}
+
+// Append extends the log by entries as they are given, and the chains of their batches.
+func Append(ctx context.Context, tx *store.Sealing, items []store.Item, at int64) error {
+	hashes := map[int]ledger.Hash{}
+	for i := range items {
+		if items[i].Stream == store.BatchStream {
+			hashes[items[i].Part] = ledger.TextHash(items[i].Body)
+		}
+	}
+	return extend(ctx, tx, items, hashes, at)
+}
+
+// extend writes entries and what they change of the log's tree. hashes are those of the partitions' last batches.
+func extend(ctx context.Context, tx *store.Sealing, items []store.Item, hashes map[int]ledger.Hash, at int64) error {
+	if len(items) == 0 {
+		return nil
+	}
+	edge, err := edge(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for i := range items {
 		edge.Append(tlog.RecordHash(items[i].Body))
 	}
 	var tiles []store.LogTile
 	for _, t := range edge.Tiles() {
 		tiles = append(tiles, store.LogTile(t))
 	}
-	return len(items), tx.Append(ctx, items, tiles, hashes, ledger.Hash(edge.Root()), max(at, tx.At))
+	return tx.Append(ctx, items, tiles, hashes, ledger.Hash(edge.Root()), max(at, tx.At))
 }
 
 // edge takes up the right edge of the log's tree, and makes sure that it is the tree's.
-func (s *Sealer) edge(ctx context.Context, tx *store.Sealing) (*proof.Edge, error) {
+func edge(ctx context.Context, tx *store.Sealing) (*proof.Edge, error) {
 	var wanted []store.LogTile
 	for _, t := range proof.EdgeTiles(tx.Size) {
 		wanted = append(wanted, store.LogTile(t))

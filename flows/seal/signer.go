@@ -192,29 +192,64 @@ func (s *Signer) Checkpoint() []byte {
 func (s *Signer) Sign(c, before proof.Checkpoint) (signed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err = s.alone(func() error {
+		if s.last.Size != before.Size || s.last.Root != before.Root || c.Size <= s.last.Size {
+			return nil
+		}
+		if c.Origin != s.Origin() {
+			return fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
+		}
+		text, err := note.Sign(&note.Note{Text: c.Text()}, s.signers...)
+		if err != nil {
+			return fmt.Errorf("signing a head: %w", err)
+		}
+		signed = true
+		return s.keep(c, text)
+	})
+	return signed && err == nil, err
+}
+
+// Remember takes a head that one of the keys has signed, and that the caller has found to extend the one before, as the last
+// one: another server signed it.
+func (s *Signer) Remember(text []byte, before proof.Checkpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alone(func() error {
+		c, _, err := proof.OpenCheckpoint(text, s.Origin(), s.verifiers...)
+		switch {
+		case err != nil:
+			return fmt.Errorf("remembering a head: %w", err)
+		case s.last.Size != before.Size || s.last.Root != before.Root:
+			return errors.New("another process has signed a head meanwhile")
+		case c.Size <= s.last.Size:
+			return nil
+		}
+		return s.keep(c, text)
+	})
+}
+
+// alone runs f while no other process that shares the file signs, with the last head read anew.
+func (s *Signer) alone(f func() error) error {
 	held, err := os.OpenFile(s.file+".lock", os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, fmt.Errorf("signing a head: %w", err)
+		return fmt.Errorf("signing a head: %w", err)
 	}
 	defer held.Close()
 	if err := lock(held); err != nil {
-		return false, fmt.Errorf("signing a head: another process is at it: %w", err)
+		return fmt.Errorf("signing a head: another process is at it: %w", err)
 	}
-	if err := s.recall(); err != nil || s.last.Size != before.Size || s.last.Root != before.Root || c.Size <= s.last.Size {
-		return false, err
+	if err := s.recall(); err != nil {
+		return err
 	}
-	if c.Origin != s.Origin() {
-		return false, fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
-	}
-	text, err := note.Sign(&note.Note{Text: c.Text()}, s.signers...)
-	if err != nil {
-		return false, fmt.Errorf("signing a head: %w", err)
-	}
+	return f()
+}
+
+func (s *Signer) keep(c proof.Checkpoint, text []byte) error {
 	if err := writeFile(s.file, text); err != nil {
-		return false, fmt.Errorf("remembering a head: %w", err)
+		return fmt.Errorf("remembering a head: %w", err)
 	}
 	s.last, s.text = c, text
-	return true, nil
+	return nil
 }
 
 // writeFile replaces a file's content, durably and whole.

@@ -60,42 +60,66 @@ func Postgres(t testing.TB) string {
 
 // Backup copies a database that nobody has open. What it returns puts the copy in the database's place, once.
 func Backup(t testing.TB, at string) (restore func()) {
+	copied := Copy(t, at)
+	return func() { t.Helper(); Replace(t, at, copied) }
+}
+
+// Copy copies a database that nobody has open, and returns the URL of the copy.
+func Copy(t testing.TB, at string) (copied string) {
 	t.Helper()
 	if file, ok := strings.CutPrefix(at, "sqlite:"); ok {
-		copied, err := os.ReadFile(file)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return func() {
-			t.Helper()
-			if err := os.WriteFile(file, copied, 0o666); err != nil {
-				t.Fatal(err)
-			}
+		copied := file + "." + randomHex(3)
+		if err := os.WriteFile(copied, text, 0o666); err != nil {
+			t.Fatal(err)
 		}
+		return "sqlite:" + copied
 	}
+	u, name := named(t, at)
+	other := name + "_" + randomHex(3)
+	statements(t, "CREATE DATABASE "+other+" TEMPLATE "+name, // its role may do what that of the other may
+		"CREATE ROLE "+other+"_runtime NOLOGIN IN ROLE "+name+"_runtime")
+	t.Cleanup(func() { statements(t, "DROP DATABASE IF EXISTS "+other+" WITH (FORCE)") })
+	u.Path = "/" + other
+	return u.String()
+}
+
+// Replace puts a copy, which is gone then, in a database's place. Nobody has either open.
+func Replace(t testing.TB, at, copied string) {
+	t.Helper()
+	if file, ok := strings.CutPrefix(at, "sqlite:"); ok {
+		if err := os.Rename(strings.TrimPrefix(copied, "sqlite:"), file); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	_, name := named(t, at)
+	_, other := named(t, copied)
+	statements(t, "DROP DATABASE "+name, "ALTER DATABASE "+other+" RENAME TO "+name)
+}
+
+func named(t testing.TB, at string) (*url.URL, string) {
+	t.Helper()
 	u, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, name := os.Getenv(Server), strings.TrimPrefix(u.Path, "/")
-	copied := name + "_copy"
-	run := func(statements ...string) {
-		t.Helper()
-		onServer(t, server, func(ctx context.Context, c *pgx.Conn) error {
-			for _, s := range statements {
-				if _, err := c.Exec(ctx, s); err != nil {
-					return err
-				}
+	return u, strings.TrimPrefix(u.Path, "/")
+}
+
+func statements(t testing.TB, list ...string) {
+	t.Helper()
+	onServer(t, os.Getenv(Server), func(ctx context.Context, c *pgx.Conn) error {
+		for _, s := range list {
+			if _, err := c.Exec(ctx, s); err != nil {
+				return err
 			}
-			return nil
-		})
-	}
-	run("CREATE DATABASE " + copied + " TEMPLATE " + name)
-	t.Cleanup(func() { run("DROP DATABASE IF EXISTS " + copied + " WITH (FORCE)") })
-	return func() {
-		t.Helper()
-		run("DROP DATABASE "+name, "ALTER DATABASE "+copied+" RENAME TO "+name)
-	}
+		}
+		return nil
+	})
 }
 
 // createDatabase prefers a collation that is not byte order, as production databases often have: whoever relies on

@@ -176,6 +176,14 @@ CREATE TABLE log_entry (
 );
 CREATE UNIQUE INDEX log_once ON log_entry USING btree (stream, part, number);
 GRANT INSERT, SELECT ON log_entry TO {runtime};
+CREATE TABLE log_key (
+  number bigint NOT NULL,
+  at bigint NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  ended integer NOT NULL,
+  PRIMARY KEY (number)
+);
+GRANT INSERT, SELECT ON log_key TO {runtime};
 CREATE TABLE log_mark (
   stream text COLLATE "C" NOT NULL,
   part integer NOT NULL,
@@ -192,6 +200,16 @@ CREATE TABLE log_tile (
   PRIMARY KEY (log, level, tile)
 );
 GRANT INSERT, SELECT, UPDATE ON log_tile TO {runtime};
+CREATE TABLE lost (
+  part integer NOT NULL,
+  number bigint NOT NULL,
+  at bigint NOT NULL,
+  stream text COLLATE "C" NOT NULL,
+  first bigint NOT NULL,
+  last bigint NOT NULL,
+  PRIMARY KEY (part, number)
+);
+GRANT INSERT, SELECT ON lost TO {runtime};
 CREATE TABLE migration (
   number integer NOT NULL,
   at bigint NOT NULL,

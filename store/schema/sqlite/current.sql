@@ -95,6 +95,12 @@ CREATE TABLE log_entry (
 CREATE UNIQUE INDEX log_once ON log_entry (stream, part, number);
 CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON log_entry BEGIN SELECT RAISE(ABORT, 'log_entry is append-only'); END;
+CREATE TABLE log_key (
+  number INTEGER NOT NULL, at INTEGER NOT NULL, key TEXT NOT NULL, ended INTEGER NOT NULL,
+  PRIMARY KEY (number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER log_key_no_delete BEFORE DELETE ON log_key BEGIN SELECT RAISE(ABORT, 'log_key is append-only'); END;
+CREATE TRIGGER log_key_no_update BEFORE UPDATE ON log_key BEGIN SELECT RAISE(ABORT, 'log_key is append-only'); END;
 CREATE TABLE log_mark (
   stream TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, hash BLOB NOT NULL, -- of the batch before
   PRIMARY KEY (stream, part)
@@ -103,6 +109,12 @@ CREATE TABLE log_tile (
   log INTEGER NOT NULL, level INTEGER NOT NULL, tile INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY (log, level, tile)
 ) STRICT;
+CREATE TABLE lost (
+  part INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, stream TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (part, number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER lost_no_delete BEFORE DELETE ON lost BEGIN SELECT RAISE(ABORT, 'lost is append-only'); END;
+CREATE TRIGGER lost_no_update BEFORE UPDATE ON lost BEGIN SELECT RAISE(ABORT, 'lost is append-only'); END;
 CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE object (
   part INTEGER NOT NULL, object TEXT NOT NULL, owner_part INTEGER NOT NULL, owner INTEGER NOT NULL, at INTEGER NOT NULL,
