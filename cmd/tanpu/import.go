@@ -50,6 +50,7 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 type importCommand struct {
 	importing.Config
 	db, mapFile string
+	logKey      *string
 	json        bool
 }
 
@@ -66,6 +67,7 @@ func importOptions(args []string, stderr io.Writer) (*importCommand, error) {
 	flags.BoolVar(&o.json, "json", false, "print the summary as JSON")
 	flags.StringVar(&o.Report, "report", "", "where to list what was not accepted (default the first file's name and .report.csv, here)")
 	flags.IntVar(&o.Window, "batch", importing.UsualWindow, "claims sent at a time")
+	o.logKey = logKeyFlag(flags)
 	files, err := parseMixed(flags, args)
 	if err == nil {
 		err = parse(flags, nil, "db", "programme", "partner", "map", "subs")
@@ -101,6 +103,9 @@ func (o *importCommand) run(ctx context.Context, stderr io.Writer) (s importing.
 		return s, err
 	}
 	defer db.Close()
+	if err := whole(ctx, db, o.db, *o.logKey); err != nil {
+		return s, err
+	}
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		o.Progress = progressOn(f)
 	}

@@ -34,6 +34,11 @@ func runInit(args []string, stdout, stderr io.Writer) int {
 		return status(err, stderr)
 	}
 	defer db.Close()
+	if len(files) > 0 {
+		if err := whole(ctx, db, *url, *key); err != nil {
+			return status(err, stderr)
+		}
+	}
 	report, err := publish.Publish(ctx, db, files)
 	if err != nil {
 		return status(err, stderr)

@@ -49,6 +49,19 @@ func openSigner(named, url string, db *store.DB) (*seal.Signer, error) {
 	return seal.LoadSigner(file, os.Getenv(seal.KeyVariable))
 }
 
+// whole returns an error unless the database holds all that was ever signed of its log: whoever writes to an older one gives
+// the same numbers to something else. Without a log there is nothing to hold it against.
+func whole(ctx context.Context, db *store.DB, url, named string) error {
+	if _, begun, err := db.Log(ctx); err != nil || !begun {
+		return err
+	}
+	signer, err := openSigner(named, url, db)
+	if err != nil {
+		return err
+	}
+	return seal.Check(ctx, db, signer)
+}
+
 // beginLog begins a new database's log: it makes the key, unless there is one, and says what it is.
 func beginLog(ctx context.Context, db *store.DB, url, named, origin string, stdout io.Writer) error {
 	l, begun, err := db.Log(ctx)

@@ -23,6 +23,8 @@ to run it
   serve    answer requests
   import   bring a partner's file into a database
   audit    prove a database from its rows, and its transparency log
+  backup   copy a SQLite database beside the server that writes to it
+  restore  bring an older database forward to the last head of its log
   log      show where the transparency log stands
 for partners
   report   sign claims, send them, and print the verdicts
@@ -41,17 +43,19 @@ tanpu COMMAND -h tells more. A database is sqlite:FILE or postgres://….
 
 // commands by name; each returns the exit status: 0 done, 1 failed, 2 called the wrong way.
 var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
-	"audit":  runAudit,
-	"bench":  runBench,
-	"demo":   runDemo,
-	"import": runImport,
-	"init":   runInit,
-	"key":    runKey,
-	"log":    runLog,
-	"method": runMethod,
-	"report": runReport,
-	"serve":  runServe,
-	"verify": runVerify,
+	"audit":   runAudit,
+	"backup":  runBackup,
+	"bench":   runBench,
+	"demo":    runDemo,
+	"import":  runImport,
+	"init":    runInit,
+	"key":     runKey,
+	"log":     runLog,
+	"method":  runMethod,
+	"report":  runReport,
+	"restore": runRestore,
+	"serve":   runServe,
+	"verify":  runVerify,
 
 	"simulate": runSimulate,
 

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -534,45 +536,43 @@ func TestNumbers(t *testing.T) {
 
 // Sums that were opened and then lost are not opened again; what was lost is in them when it is reported again.
 func TestOpenedSums(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		w, copied := newWorld(t, url), t.TempDir()
-		w.judge(30)
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(30)
+	w.seal()
+	putBack := w.backup()
+	w.judge(60)
+	w.now = w.now.AddDate(0, 0, 2)
+	w.seal()
+	opened := w.mirror(copied).Totals
+	if len(opened) != 1 || opened[0].Claims != 90 {
+		t.Fatalf("opened %+v", opened)
+	}
+	putBack()
+	if _, err := w.restore(w.copyOf(copied)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.now = w.now.AddDate(0, 0, 1)
 		w.seal()
-		putBack := w.backup()
-		w.judge(60)
-		w.now = w.now.AddDate(0, 0, 2)
-		w.seal()
-		opened := w.mirror(copied).Totals
-		if len(opened) != 1 || opened[0].Claims != 90 {
-			t.Fatalf("opened %+v", opened)
-		}
-		putBack()
-		if _, err := w.restore(w.copyOf(copied)); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			w.now = w.now.AddDate(0, 0, 1)
-			w.seal()
-		}
-		if got := w.mirror(copied).Totals; !slices.Equal(got, opened) {
-			t.Errorf("opened %+v, want %+v", got, opened)
-		}
-		for _, c := range w.all {
-			w.report(c)
-		}
-		w.now = w.now.AddDate(0, 0, 2)
-		w.seal()
-		if got := w.mirror(copied).Totals; !slices.Equal(got, opened) {
-			t.Errorf("after all was reported again opened %+v, want %+v", got, opened)
-		}
-		w.judge(40)
-		w.now = w.now.AddDate(0, 0, 2)
-		w.seal()
-		if got := w.mirror(copied).Totals; len(got) != 1 || got[0].Claims != 130 || got[0].Reduction != w.credited() {
-			t.Errorf("after more claims opened %+v; members hold %d mg", got, w.credited())
-		}
-		w.clean()
-	})
+	}
+	if got := w.mirror(copied).Totals; !slices.Equal(got, opened) {
+		t.Errorf("opened %+v, want %+v", got, opened)
+	}
+	for _, c := range w.all {
+		w.report(c)
+	}
+	w.now = w.now.AddDate(0, 0, 2)
+	w.seal()
+	if got := w.mirror(copied).Totals; !slices.Equal(got, opened) {
+		t.Errorf("after all was reported again opened %+v, want %+v", got, opened)
+	}
+	w.judge(40)
+	w.now = w.now.AddDate(0, 0, 2)
+	w.seal()
+	if got := w.mirror(copied).Totals; len(got) != 1 || got[0].Claims != 130 || got[0].Reduction != w.credited() {
+		t.Errorf("after more claims opened %+v; members hold %d mg", got, w.credited())
+	}
+	w.clean()
 }
 
 // A restore that dies goes on where it was, whenever that is. No server starts in between.
@@ -633,50 +633,48 @@ func (w *world) last() int64 {
 
 // A second disaster, with a backup that is older than the first one's, loses more; with a newer one, less.
 func TestTwice(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		w, copied := newWorld(t, url), t.TempDir()
-		w.judge(10)
-		w.seal()
-		oldest := w.backup()
-		w.judge(10)
-		w.seal()
-		older := w.backup()
-		w.judge(20)
-		w.seal()
-		w.mirror(copied)
-		older()
-		if _, err := w.restore(w.copyOf(copied)); err != nil {
-			t.Fatal(err)
-		}
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(10)
+	w.seal()
+	oldest := w.backup()
+	w.judge(10)
+	w.seal()
+	older := w.backup()
+	w.judge(20)
+	w.seal()
+	w.mirror(copied)
+	older()
+	if _, err := w.restore(w.copyOf(copied)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range w.all {
+		w.report(c)
+	}
+	w.seal()
+	w.clean()
+	w.mirror(copied)
+	oldest()
+	r, err := w.restore(w.copyOf(copied))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
 		for _, c := range w.all {
 			w.report(c)
 		}
-		w.seal()
-		w.clean()
-		w.mirror(copied)
-		oldest()
-		r, err := w.restore(w.copyOf(copied))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			for _, c := range w.all {
-				w.report(c)
-			}
-		}
-		w.seal()
-		if a := w.clean(); a.Held.Batches != r.Batches || r.Batches < 50 {
-			t.Errorf("%d batches are held, restored %+v", a.Held.Batches, r)
-		}
-		w.mirror(copied)
-		var want int64
-		for id := range maps.Keys(w.mg) {
-			want += w.mg[id]
-		}
-		if got := w.credited(); got != want {
-			t.Errorf("members hold %d mg, want %d", got, want)
-		}
-	})
+	}
+	w.seal()
+	if a := w.clean(); a.Held.Batches != r.Batches || r.Batches < 50 {
+		t.Errorf("%d batches are held, restored %+v", a.Held.Batches, r)
+	}
+	w.mirror(copied)
+	var want int64
+	for id := range maps.Keys(w.mg) {
+		want += w.mg[id]
+	}
+	if got := w.credited(); got != want {
+		t.Errorf("members hold %d mg, want %d", got, want)
+	}
 }
 
 // What does not lead to the head that was signed is not taken, and changes nothing.
@@ -733,6 +731,75 @@ func (l *liar) Entries(ctx context.Context, from, size int64) ([][]byte, error) 
 		list[i] = l.change(bytes.Clone(list[i]))
 	}
 	return list, err
+}
+
+// A copy is made beside whoever writes: whole, as of one moment, and without the accounts' keys, which lie in a file of their own.
+func TestBackup(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.judge(20)
+	w.seal()
+	writing, stop := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for writing.Err() == nil {
+			w.judge(3)
+			w.seal()
+		}
+	})
+	folder := t.TempDir()
+	keys := filepath.Join(folder, "keys")
+	var copies []string
+	for i := range 3 {
+		copies = append(copies, filepath.Join(folder, fmt.Sprint("copy", i)))
+		if err := store.Backup(t.Context(), w.url, copies[i], keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	wait.Wait()
+	for _, name := range append(slices.Clone(copies), keys) {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
+		}
+	}
+	text, err := os.ReadFile(copies[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for part := range w.db.Parts {
+		err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
+			return s.Opened(t.Context(), store.Range{From: 1, To: 100}, func(_ claim.Number, key []byte) {
+				if n++; bytes.Contains(text, key) {
+					t.Error("a key is in the copy")
+				}
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 30 {
+		t.Errorf("looked for %d keys", n)
+	}
+	w.close()
+	if err := store.PutBack(w.url, copies[2]); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a copy was put in the place of a database that is there: %v", err)
+	}
+	w.url += "-restored"
+	if err := store.PutBack(w.url, copies[2]); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	if a := w.clean(); a.Keyless != a.Claims || a.Claims < 20 {
+		t.Errorf("of %d claims %d have no key", a.Claims, a.Keyless)
+	}
+	if n, err := w.db.AddKeys(t.Context(), keys); err != nil || n != 30 {
+		t.Errorf("brought %d keys back, %v", n, err)
+	}
+	if a := w.clean(); a.Keyless != 0 {
+		t.Errorf("%d claims have no key", a.Keyless)
+	}
 }
 
 // The log can be taken from where it is served, and from another database, even beyond the last head that was published.

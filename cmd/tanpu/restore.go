@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/restore"
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/mirror"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/store"
+)
+
+// A restoreCommand is what “tanpu restore” is asked to do.
+type restoreCommand struct {
+	url, backup, keys, from string
+	keyless, json           bool
+	logKey                  *string
+	documents               []string
+}
+
+// runRestore carries out “tanpu restore”: it brings an older database forward to the last signed head of its log.
+func runRestore(args []string, stdout, stderr io.Writer) int {
+	o := new(restoreCommand)
+	flags := newFlags("restore", "--db URL [--backup COPY] [--keys KEYS] [--log-key FILE] [--json] FROM [DOCUMENT…]", stderr)
+	o.flags(flags, stderr)
+	args, err := parseMixed(flags, args)
+	if err == nil {
+		err = parse(flags, nil, "db")
+	} else if !errors.Is(err, flag.ErrHelp) {
+		err = errUsage // it has said what is wrong
+	}
+	if err != nil {
+		return status(err, stderr)
+	}
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, "tanpu restore needs what to restore from")
+		flags.Usage()
+		return 2
+	}
+	o.from, o.documents = args[0], args[1:]
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	report, err := o.run(ctx, stderr)
+	if err != nil {
+		return status(err, stderr)
+	}
+	if o.json {
+		return status(json.NewEncoder(stdout).Encode(report), stderr)
+	}
+	return status(tellRestored(stdout, report), stderr)
+}
+
+func (o *restoreCommand) flags(flags *flag.FlagSet, stderr io.Writer) {
+	usage := flags.Usage
+	flags.Usage = func() {
+		usage()
+		fmt.Fprint(stderr, `
+FROM has the log: its address (https://…), a folder with a copy (tanpu audit --log --mirror makes them), or another
+database of which the log can be read. DOCUMENTs are texts that were published after the backup was made: the log has
+only their hashes. All servers of the database are stopped meanwhile. See docs/runbook.md.
+`)
+	}
+	flags.StringVar(&o.url, "db", "", "the older database: sqlite:FILE or postgres://…")
+	flags.StringVar(&o.backup, "backup", "", "put this copy in the place of the SQLite database first, which must not be there any more")
+	flags.StringVar(&o.keys, "keys", "", "bring the accounts' keys back from this file, which tanpu backup wrote")
+	flags.BoolVar(&o.keyless, "without-keys", false, "go on without the accounts' keys, if they are lost: nothing can be proved or corrected of what the database has of them")
+	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
+	o.logKey = logKeyFlag(flags)
+}
+
+func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restore.Report, error) {
+	documents, err := o.texts()
+	if err != nil {
+		return nil, err
+	}
+	if o.backup != "" {
+		if err := store.PutBack(o.url, o.backup); err != nil {
+			return nil, err
+		}
+	}
+	db, err := store.OpenRestore(ctx, o.url)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	if err := o.bringKeys(ctx, db); err != nil {
+		return nil, err
+	}
+	signer, err := openSigner(*o.logKey, o.url, db)
+	if err != nil {
+		return nil, err
+	}
+	from, done, err := openSource(ctx, o.from)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, Progress: auditProgress(stderr, "entries")}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	// What was lost is in the log before anything new is judged.
+	s, err := seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: slog.New(slog.NewJSONHandler(stderr, nil))})
+	for more := true; err == nil && more; {
+		more, err = s.Step(ctx, time.Now())
+	}
+	return report, err
+}
+
+// bringKeys makes sure of the accounts' keys, which backups leave out.
+func (o *restoreCommand) bringKeys(ctx context.Context, db *store.DB) error {
+	if err := db.Unserved(ctx); err != nil {
+		return err
+	}
+	if o.keys != "" {
+		if _, err := db.AddKeys(ctx, o.keys); err != nil {
+			return err
+		}
+	}
+	accounts, keyless, err := db.Keyless(ctx)
+	if err == nil && accounts > 0 && keyless == accounts && !o.keyless {
+		err = fault.New(fault.NotFound, "the database has %d accounts and the key of none: name the file that has them with --keys, or say --without-keys", accounts)
+	}
+	return err
+}
+
+// texts are all that may have been published: the documents named, and those that ship with tanpu.
+func (o *restoreCommand) texts() (list [][]byte, err error) {
+	files, err := readDocuments(o.documents, true)
+	for _, f := range files {
+		list = append(list, f.Text)
+	}
+	return list, err
+}
+
+// openSource opens what to restore from.
+func openSource(ctx context.Context, from string) (restore.Source, func(), error) {
+	scheme, _, _ := strings.Cut(from, ":")
+	switch scheme {
+	case "http", "https":
+		r, err := mirror.NewReader(mirror.Config{URL: from})
+		return r, func() {}, err
+	case "sqlite", "postgres", "postgresql":
+		db, err := store.OpenRead(ctx, from)
+		if err != nil {
+			return nil, nil, err
+		}
+		return restore.Database(db), func() { db.Close() }, nil
+	}
+	r, err := mirror.OpenReader(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, r.Close, nil
+}
+
+// tellRestored tells a person what was brought back, what is lost, and what is left to do.
+func tellRestored(w io.Writer, r *restore.Report) error {
+	if r.From == r.To {
+		_, err := fmt.Fprintf(w, "log %s: the database has all %s entries that were signed\n", r.Log, thousands(r.To))
+		return err
+	}
+	fmt.Fprintf(w, "log %s: from %s entries to %s\n", r.Log, thousands(r.From), thousands(r.To))
+	fmt.Fprintf(w, "  %s batches hold their numbers without their claims, %s of them corrections\n", thousands(r.Batches), thousands(r.Corrections))
+	fmt.Fprintf(w, "  %s consents hold their numbers without their links; %s ended links that are here, which have ended\n", thousands(r.Links), thousands(r.Ended))
+	fmt.Fprintf(w, "  %s documents and %s sums are back\n", thousands(r.Documents), thousands(r.Totals))
+	_, err := fmt.Fprint(w, "Partners report again what they reported since the backup, and take back again what they took back: each claim counts once.\n"+
+		"Members who were linked since are linked again. Prove the database with tanpu audit.\n")
+	return err
+}
