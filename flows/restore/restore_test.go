@@ -3,6 +3,7 @@ package restore_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -674,6 +675,63 @@ func TestTwice(t *testing.T) {
 	}
 	if got := w.credited(); got != want {
 		t.Errorf("members hold %d mg, want %d", got, want)
+	}
+}
+
+// Whoever takes claims out of a database and says to its audit that they were lost, without saying it in the log, is found out.
+func TestQuietLoss(t *testing.T) {
+	for _, tt := range []struct{ name, damage, want string }{
+		{"an emptied batch", "", "its claims are not there, and it is not recorded as lost"},
+		{"one that is said to be lost", "INSERT INTO lost VALUES (0, 1, 1, 'batch', 1, 1)", ""},
+		{"a loss taken back", "DROP TRIGGER lost_no_delete; DELETE FROM lost", "is in the log, and not recorded"},
+		{"a loss widened", "DROP TRIGGER lost_no_update; UPDATE lost SET last = last + 1 WHERE stream = 'batch'", "is not the one that the log has"},
+	} {
+		w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+		w.judge(10)
+		w.seal()
+		if strings.Contains(tt.name, "loss") {
+			putBack := w.backup()
+			w.judge(10)
+			w.seal()
+			w.mirror(copied)
+			putBack()
+			if _, err := w.restore(w.copyOf(copied)); err != nil {
+				t.Fatal(err)
+			}
+			w.seal()
+			w.clean()
+		} else {
+			w.damage(`DROP TRIGGER claim_no_delete; DROP TRIGGER batch_no_update; DELETE FROM claim WHERE part = 0 AND batch = 1;
+				UPDATE batch SET backfill = backfill | 4, claims = 0, leaves = x'', accounts = x'' WHERE part = 0 AND batch = 1`)
+		}
+		w.damage(tt.damage)
+		r, err := audit.Run(t.Context(), w.db, audit.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return strings.Contains(f.Text, tt.want) })
+		if tt.want != "" && !found {
+			t.Errorf("%s: found %v, want %q", tt.name, r.Findings, tt.want)
+		}
+		if tt.want == "" { // what follows from the claims is still there; and the log will say it to everybody
+			w.seal()
+			if m := w.mirror(copied); m.Lost[record.BatchType] != 1 {
+				t.Errorf("%s: the log's readers hear of %v", tt.name, m.Lost)
+			}
+		}
+	}
+}
+
+// damage changes the database with all rights.
+func (w *world) damage(statements string) {
+	w.t.Helper()
+	owner, err := sql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Exec(statements); err != nil {
+		w.t.Fatalf("%s: %v", statements, err)
 	}
 }
 
