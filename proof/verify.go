@@ -489,6 +489,12 @@ func (v *verification) caveats() {
 	case reason.ObjectUnknown:
 		v.notProved("该表具或车辆当时未登记在此账户名下。", "That the meter or car was not registered to this account then.")
 	}
+	if v.row.Verdict.Reason.Kind() == reason.Accepted { // the account's other acts and its meters are not in the receipt
+		v.notProved("同一行为此前未被计入（审计全库可证）。", "That the same act had not been counted before (an audit of the database proves it).")
+		if v.row.Claim.Object != "" {
+			v.notProved("该表具或车辆当时登记在此账户名下。", "That the meter or car was registered to this account then.")
+		}
+	}
 	if a := v.Receipt.Again; a != nil {
 		v.proved("这是一次更正：它代替申报 %s，按其到达时刻 %s 与第 %d 号规则文本裁定。", "This is a correction: it stands in the place of claim %s, judged as of %s by rulebook %d.",
 			a.Of, time.UnixMicro(a.At).UTC().Format(time.RFC3339), a.Rulebook)

@@ -485,6 +485,9 @@ func TestReceiptProvesNoMore(t *testing.T) {
 	if n := int64(len(report.Receipt.Documents)); n < report.Receipt.Batch.Entry.Rulebook != said(report.NotProved, "no other document") {
 		t.Errorf("%d of %d documents, and it is not said that another could count: %+v", n, report.Receipt.Batch.Entry.Rulebook, report.NotProved)
 	}
+	if !said(report.NotProved, "had not been counted before") {
+		t.Errorf("no receipt holds what else was counted, and it is not said: %+v", report.NotProved)
+	}
 
 	r = made(row)
 	impostor.rewrite(t, r)
