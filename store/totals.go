@@ -21,13 +21,15 @@ type Sum struct {
 	Claims, Milligrams, Points int64  // claims that were accepted; amounts that are left
 	From                       string // the first day of what is in it
 	Upto                       string // the last
+	Judged                     int64  // claims that were accepted on these days, be they in it or not
 }
 
 // Unopened returns, by series of a programme, what was accepted up to a local day and is in none of the totals that
 // were opened so far. What was judged late, by a clock that was behind, is in it too.
 func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]Sum, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(CASE WHEN reason = $3 THEN claims ELSE 0 END), sum(mg), sum(points), min(day) FROM day_total
-		WHERE programme = $1 AND day <= $2 AND reason IN ($3, $4) GROUP BY method, vintage`, programme, upto, string(reason.OK), string(reason.Reversed))
+	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(CASE WHEN reason = $3 THEN claims ELSE 0 END), sum(mg), sum(points), min(day),
+			sum(CASE WHEN reason = $3 AND day > coalesce((SELECT max(upto) FROM totals t WHERE t.programme = $1 AND t.method = d.method AND t.vintage = d.vintage), '') THEN claims ELSE 0 END)
+		FROM day_total d WHERE programme = $1 AND day <= $2 AND reason IN ($3, $4) GROUP BY method, vintage`, programme, upto, string(reason.OK), string(reason.Reversed))
 	if err != nil {
 		return nil, fmt.Errorf("summing days: %w", err)
 	}
@@ -35,7 +37,7 @@ func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]
 	sums := map[Series]Sum{}
 	for rows.Next() {
 		k, s := Series{Programme: programme}, Sum{Upto: upto}
-		if err := rows.Scan(&k.Method, &k.Vintage, &s.Claims, &s.Milligrams, &s.Points, &s.From); err != nil {
+		if err := rows.Scan(&k.Method, &k.Vintage, &s.Claims, &s.Milligrams, &s.Points, &s.From, &s.Judged); err != nil {
 			return nil, err
 		}
 		sums[k] = s
@@ -65,7 +67,7 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 		s.Claims, s.Milligrams, s.Points = s.Claims-opened.Claims, s.Milligrams-opened.Milligrams, s.Points-opened.Points
 		// Less than was opened is left after a restore: what was lost is counted again when it is reported again, and until
 		// then nothing is opened.
-		if s.From = nextDay(opened.Upto); s.From > s.Upto || s.Claims < 0 || s == (Sum{From: s.From, Upto: s.Upto}) {
+		if s.From = nextDay(opened.Upto); s.From > s.Upto || s.Claims < 0 || s == (Sum{From: s.From, Upto: s.Upto, Judged: s.Judged}) {
 			delete(sums, k)
 			continue
 		}
@@ -75,9 +77,9 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 }
 
 // Members counts the members with accepted claims in each of these series that were judged in one partition from one
-// instant to before another. It stops counting a series at enough. Of whom all was taken back, there is nothing in the sum
+// instant to before another. It stops when each has enough. Of whom all was taken back, there is nothing in the sum
 // to hide others in.
-func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough int) error {
+func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough map[Series]int) error {
 	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, from, to)
 	if err != nil {
 		return fmt.Errorf("reading batches: %w", err)
@@ -115,9 +117,9 @@ func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, seri
 // accountsAtOnce is how many accounts one statement asks for.
 const accountsAtOnce = 200
 
-func full(series map[Series]map[AccountID]bool, enough int) bool {
-	for _, members := range series {
-		if len(members) < enough {
+func full(series map[Series]map[AccountID]bool, enough map[Series]int) bool {
+	for k, members := range series {
+		if len(members) < enough[k] {
 			return false
 		}
 	}

@@ -94,10 +94,13 @@ func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, loc
 // shared tells which sums enough members share, each over its own days.
 func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[store.Series]store.Sum, end time.Time) (map[store.Series]bool, error) {
 	byDay := map[string]map[store.Series]map[store.AccountID]bool{}
+	enough := map[store.Series]int{}
 	for k, s := range sums {
 		if s.Claims < Least {
 			continue // nor so many members; to find out takes a look at everybody's claims of these days
 		}
+		// What was opened before, lost with a database and reported again is in none of the sum: it can be of so many members.
+		enough[k] = Least + int(max(0, s.Judged-s.Claims))
 		if byDay[s.From] == nil {
 			byDay[s.From] = map[store.Series]map[store.AccountID]bool{}
 		}
@@ -110,12 +113,12 @@ func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[s
 			return nil, err
 		}
 		for part := range db.Parts {
-			if err := db.Members(ctx, part, begin.UnixMicro(), end.UnixMicro(), members, Least); err != nil {
+			if err := db.Members(ctx, part, begin.UnixMicro(), end.UnixMicro(), members, enough); err != nil {
 				return nil, err
 			}
 		}
 		for k := range members {
-			shared[k] = len(members[k]) >= Least
+			shared[k] = len(members[k]) >= enough[k]
 		}
 	}
 	return shared, nil

@@ -142,6 +142,36 @@ func TestOpenTotalsCorrected(t *testing.T) {
 	})
 }
 
+// What was opened, lost with a database and reported again is not opened again; those whose it is hide nobody.
+func TestOpenTotalsAfterLoss(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+		everybody := func(at time.Time) {
+			for member := range seal.Least + 2 {
+				w.credit(member, at, "1")
+			}
+		}
+		everybody(at)
+		w.totals(at.AddDate(0, 0, 1))
+		w.damage("DELETE FROM day_total") // as a restore leaves it
+		everybody(at.AddDate(0, 0, 2))
+		for range seal.Least {
+			w.credit(20, at.AddDate(0, 0, 2), "5")
+		}
+		if got := w.totals(at.AddDate(0, 0, 4)); len(got) != 1 {
+			t.Errorf("one member's sum was opened: %+v", got[1:])
+		}
+		for member := range seal.Least {
+			w.credit(13+member, at.AddDate(0, 0, 5), "1")
+		}
+		got := w.totals(at.AddDate(0, 0, 7))
+		if n := 2 * seal.Least; len(got) != 2 || got[1].Claims != int64(n) || got[1].Reduction != int64(10*5+10)*500_000 {
+			t.Errorf("opened %+v, want what %d claims came to", got, n)
+		}
+	})
+}
+
 // A sum that few share is looked at once a day and not at every turn, for it takes a look at what everybody did.
 func TestTotalsLookedAtOnceADay(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
