@@ -356,9 +356,7 @@ func (m *mirroring) named() bool {
 		m.found(Finding{StepKeys, "checkpoint", "the head is not signed by any key that the log's entries name"})
 		return false
 	}
-	for _, text := range keys.texts {
-		m.keys.add(text)
-	}
+	m.keys = keys // those that have ended are believed no longer
 	return true
 }
 

@@ -97,8 +97,17 @@ func beginLog(ctx context.Context, db *store.DB, url, named, origin string, stdo
 
 // runLog carries out “tanpu log”.
 func runLog(args []string, stdout, stderr io.Writer) int {
-	const use = "usage: tanpu log show | trust --db URL [--log-key FILE]\n"
-	if len(args) == 0 || args[0] != "show" && args[0] != "trust" {
+	const use = `usage: tanpu log show | trust | rotate | retire --db URL [--log-key FILE]
+
+  show    where the log stands, and by which keys to check it
+  trust   take the published head as the last one that was signed
+  rotate  make the log's next key; both sign until the first one is retired
+  retire  end the first of two keys
+`
+	run, ok := map[string]func(context.Context, *store.DB, string, string, io.Writer) error{
+		"show": showLog, "trust": trustLog, "rotate": rotateLog, "retire": retireLog,
+	}[strings.Join(args[:min(len(args), 1)], "")]
+	if !ok {
 		fmt.Fprint(stderr, use)
 		return 2
 	}
@@ -109,15 +118,56 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		return status(err, stderr)
 	}
 	ctx := context.Background()
-	db, err := store.OpenRead(ctx, *url)
+	open := store.OpenRead
+	if args[0] == "rotate" || args[0] == "retire" {
+		open = store.OpenKeys
+	}
+	db, err := open(ctx, *url)
 	if err != nil {
 		return status(err, stderr)
 	}
 	defer db.Close()
-	if args[0] == "trust" {
-		return status(trustLog(ctx, db, *url, *key, stdout), stderr)
+	return status(run(ctx, db, *url, *key, stdout), stderr)
+}
+
+// rotateLog makes the log's next key.
+func rotateLog(ctx context.Context, db *store.DB, url, key string, stdout io.Writer) error {
+	file, err := keysInFile(key, url, db)
+	if err != nil {
+		return err
 	}
-	return status(showLog(ctx, db, *url, *key, stdout), stderr)
+	vkey, err := seal.Rotate(ctx, db, file, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, `from now on heads are signed by this key as well:
+  %s
+Publish it, and give it to the log's witnesses. Copy %s to the other servers. Once everybody who checks the
+log has seen it there, end the first key with: tanpu log retire
+`, vkey, file)
+	return err
+}
+
+// retireLog ends the first of two keys.
+func retireLog(ctx context.Context, db *store.DB, url, key string, stdout io.Writer) error {
+	file, err := keysInFile(key, url, db)
+	if err != nil {
+		return err
+	}
+	vkey, err := seal.Retire(ctx, db, file, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "ended, as the log will say: %s\nCopy %s to the other servers.\n", vkey, file)
+	return err
+}
+
+// keysInFile is the file with the log's keys, where they can be changed.
+func keysInFile(named, url string, db *store.DB) (string, error) {
+	if os.Getenv(seal.KeyVariable) != "" {
+		return "", fault.New(fault.Invalid, "the log's key comes from %s, where it cannot be changed: unset it, and put the key into a file first", seal.KeyVariable)
+	}
+	return keyFile(named, url, db)
 }
 
 // showLog prints where the log stands: what a client needs to check it by.

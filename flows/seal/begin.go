@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tanpu/tanpu/proof"
@@ -27,18 +28,16 @@ func Begin(ctx context.Context, db *store.DB, s *Signer, now time.Time) error {
 	if last := s.Last(); last.Size > 0 {
 		return fault.New(fault.Conflict, "this key has signed a log of %d entries, and the database has none: it is another database's key, or the database was lost", last.Size)
 	}
-	first := record.Text(&record.Origin{Origin: s.Origin(), Database: db.ID, Parts: db.Parts, At: now.UnixMicro(), Key: s.keys[0]})
+	first := record.Text(&record.Origin{Origin: s.Origin(), Database: db.ID, Parts: db.Parts, At: now.UnixMicro(), Key: s.Keys()[0]})
 	return db.BeginLog(ctx, s.Origin(), first, ledger.Hash(proof.EmptyRoot))
 }
 
-// PublicKeys are the vkeys that the log's entries name: that of its first, and those that came later.
+// PublicKeys are the vkeys that the log's entries name, that of its first and those that came later, but for those that ended.
 func PublicKeys(ctx context.Context, db *store.DB, l store.Log) ([]string, error) {
-	first, err := record.Parse([]byte(l.First))
-	origin, ok := first.(*record.Origin)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("the log's first entry cannot be read: %w", err)
+	keys, err := firstKey(l)
+	if err != nil {
+		return nil, err
 	}
-	keys := []string{origin.Key}
 	texts, err := db.LogStream(ctx, l.Number, store.KeyStream)
 	if err != nil {
 		return nil, err
@@ -49,7 +48,21 @@ func PublicKeys(ctx context.Context, db *store.DB, l store.Log) ([]string, error
 		if err != nil || !ok {
 			return nil, fmt.Errorf("a key's entry of the log cannot be read: %w", err)
 		}
-		keys = append(keys, key.Key)
+		if key.Ended {
+			keys = slices.DeleteFunc(keys, func(k string) bool { return k == key.Key })
+		} else {
+			keys = append(keys, key.Key)
+		}
 	}
 	return keys, nil
+}
+
+// firstKey is the key that the log's first entry names.
+func firstKey(l store.Log) ([]string, error) {
+	first, err := record.Parse([]byte(l.First))
+	origin, ok := first.(*record.Origin)
+	if err != nil || !ok {
+		return nil, fmt.Errorf("the log's first entry cannot be read: %w", err)
+	}
+	return []string{origin.Key}, nil
 }

@@ -337,7 +337,11 @@ func (s *Sealer) sign(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if l.Size != last.Size {
-		signed, err := s.Signer.Sign(proof.Checkpoint{Origin: l.Origin, Size: l.Size, Root: tlog.Hash(l.Root)}, last)
+		believed, err := PublicKeys(ctx, s.DB, l)
+		if err != nil {
+			return err
+		}
+		signed, err := s.Signer.Sign(proof.Checkpoint{Origin: l.Origin, Size: l.Size, Root: tlog.Hash(l.Root)}, last, believed)
 		if err != nil || !signed {
 			return err // another server signed meanwhile; the next step holds the log against that head
 		}

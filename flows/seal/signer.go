@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -21,16 +23,29 @@ import (
 const KeyVariable = "TANPU_LOG_KEY"
 
 // A Signer signs heads of one log and remembers the last one in a file outside the database. Two keys sign
-// while one takes over from the other.
+// while one takes over from the other: whoever changes the file with the keys need not stop those who sign.
 type Signer struct {
+	file   string // holds the last signed head
+	secret string // the file with the keys; "" where they came from the environment
+
+	mu    sync.Mutex
+	ring  ring      // guarded by mu, as is all that follows
+	stamp fileStamp // of the file that the keys were read from
+	last  proof.Checkpoint
+	text  []byte // the last signed head
+}
+
+// A ring is keys of one log.
+type ring struct {
 	signers   []note.Signer
 	verifiers []note.Verifier
 	keys      []string // their vkeys
-	file      string   // holds the last signed head
+}
 
-	mu   sync.Mutex
-	last proof.Checkpoint
-	text []byte // the last signed head
+// A fileStamp tells whether a file is another than it was.
+type fileStamp struct {
+	changed time.Time
+	size    int64
 }
 
 // CreateKey makes a signing key for a log of this name and writes it to a new file, and beside it, as
@@ -54,7 +69,9 @@ func CreateKey(file, origin string) (vkey string, err error) {
 	return vkey, writeFile(headFile(file), nil)
 }
 
-func headFile(keyFile string) string { return keyFile + ".head" }
+const headSuffix = ".head"
+
+func headFile(keyFile string) string { return keyFile + headSuffix }
 
 // LoadSigner reads the signing keys, one a line, from a file that only its owner can read, or from
 // the environment if keys is not empty; and the last signed head from FILE.head, which must be there.
@@ -67,46 +84,70 @@ func LoadSigner(file, keys string) (*Signer, error) {
 }
 
 func loadKeys(file, keys string) (*Signer, error) {
-	if keys == "" {
-		text, err := readSecret(file)
-		if err != nil {
-			return nil, err
-		}
-		keys = text
-	}
 	s := &Signer{file: headFile(file)}
+	if keys == "" {
+		s.secret = file
+		return s, s.reload()
+	}
+	var err error
+	s.ring, err = readRing(file, keys)
+	return s, err
+}
+
+// reload reads the keys from their file, if it has changed.
+func (s *Signer) reload() error {
+	if s.secret == "" {
+		return nil
+	}
+	text, stamp, err := readSecret(s.secret)
+	if err != nil || stamp == s.stamp {
+		return err
+	}
+	ring, err := readRing(s.secret, text)
+	switch {
+	case err != nil:
+		return err
+	case len(s.ring.keys) > 0 && ring.origin() != s.ring.origin():
+		return fault.New(fault.Conflict, "%s is now the key of the log %s, and was that of %s: end this server and start it again", s.secret, ring.origin(), s.ring.origin())
+	}
+	s.ring, s.stamp = ring, stamp
+	return nil
+}
+
+// readRing reads keys, one a line.
+func readRing(file, keys string) (r ring, err error) {
 	for line := range strings.Lines(keys) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		if err := s.addKey(line); err != nil {
-			return nil, err
+		if err := r.add(line); err != nil {
+			return r, err
 		}
 	}
-	if len(s.signers) == 0 {
-		return nil, fault.New(fault.Invalid, "there is no key in %s", file)
+	if len(r.signers) == 0 {
+		return r, fault.New(fault.Invalid, "there is no key in %s", file)
 	}
-	return s, nil
+	return r, nil
 }
 
 // readSecret reads a file that nobody else can read.
-func readSecret(file string) (string, error) {
+func readSecret(file string) (text string, stamp fileStamp, err error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fault.New(fault.NotFound, "there is no log key %s; tanpu init makes one, or name it with --log-key", file)
+		return "", stamp, fault.New(fault.NotFound, "there is no log key %s; tanpu init makes one, or name it with --log-key", file)
 	}
 	if err != nil {
-		return "", err
+		return "", stamp, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", fault.New(fault.Invalid, "others can read the log's key %s (mode %04o); set it to 0600", file, mode)
+		return "", stamp, fault.New(fault.Invalid, "others can read the log's key %s (mode %04o); set it to 0600", file, mode)
 	}
-	text, err := os.ReadFile(file)
-	return string(text), err
+	bytes, err := os.ReadFile(file)
+	return string(bytes), fileStamp{info.ModTime(), info.Size()}, err
 }
 
-// addKey adds a key of the same log. The public half follows from the private one.
-func (s *Signer) addKey(skey string) error {
+// add adds a key of the same log. The public half follows from the private one.
+func (r *ring) add(skey string) error {
 	signer, err := note.NewSigner(skey)
 	if err != nil {
 		return fault.New(fault.Invalid, "the log's key cannot be read: it is no PRIVATE+KEY+… of signed-note")
@@ -119,15 +160,21 @@ func (s *Signer) addKey(skey string) error {
 	if err != nil {
 		return err
 	}
-	if len(s.signers) > 0 && signer.Name() != s.Origin() {
-		return fault.New(fault.Invalid, "the log's keys are for two logs, %s and %s", s.Origin(), signer.Name())
+	if len(r.signers) > 0 && signer.Name() != r.origin() {
+		return fault.New(fault.Invalid, "the log's keys are for two logs, %s and %s", r.origin(), signer.Name())
 	}
-	s.signers, s.verifiers, s.keys = append(s.signers, signer), append(s.verifiers, verifier), append(s.keys, vkey)
+	r.signers, r.verifiers, r.keys = append(r.signers, signer), append(r.verifiers, verifier), append(r.keys, vkey)
 	return nil
 }
 
-// recall reads the last signed head.
+// origin is the name of the log.
+func (r *ring) origin() string { return r.signers[0].Name() }
+
+// recall reads the keys, if they have changed, and the last signed head.
 func (s *Signer) recall() error {
+	if err := s.reload(); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(s.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.NotFound, "there is no %s, which holds the last head that this server signed; copy it from another server, or run: tanpu log trust; beside a key that has signed nothing yet, make it an empty file", s.file)
@@ -135,7 +182,7 @@ func (s *Signer) recall() error {
 	if err != nil || len(text) == 0 {
 		return err
 	}
-	c, _, err := proof.OpenCheckpoint(text, s.Origin(), s.verifiers...)
+	c, _, err := proof.OpenCheckpoint(text, s.ring.origin(), s.ring.verifiers...)
 	if err != nil {
 		return fmt.Errorf("reading the last signed head in %s: %w", s.file, err)
 	}
@@ -151,7 +198,7 @@ func Trust(file, keys string, checkpoint []byte) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := proof.OpenCheckpoint(checkpoint, s.Origin(), s.verifiers...)
+	c, _, err := proof.OpenCheckpoint(checkpoint, s.ring.origin(), s.ring.verifiers...)
 	if err != nil {
 		return err
 	}
@@ -163,13 +210,25 @@ func Trust(file, keys string, checkpoint []byte) error {
 }
 
 // Origin is the name of the log.
-func (s *Signer) Origin() string { return s.signers[0].Name() }
+func (s *Signer) Origin() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.origin()
+}
 
 // Keys are the public halves of its keys, as vkeys of signed-note.
-func (s *Signer) Keys() []string { return s.keys }
+func (s *Signer) Keys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ring.keys)
+}
 
 // Verifiers are those of its keys.
-func (s *Signer) Verifiers() []note.Verifier { return s.verifiers }
+func (s *Signer) Verifiers() []note.Verifier {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ring.verifiers)
+}
 
 // Last is the last head that was signed; of no entries when none was.
 func (s *Signer) Last() proof.Checkpoint {
@@ -188,18 +247,21 @@ func (s *Signer) Checkpoint() []byte {
 // Sign signs a head that the caller has found to extend the one before. The signed head is in the file before
 // anybody sees it: whoever has seen a signature will find it remembered. When another server that shares the
 // file has signed meanwhile, nothing is signed, and that is the last head: the caller knows nothing of it, and it can
-// be that of another copy of the database.
-func (s *Signer) Sign(c, before proof.Checkpoint) (signed bool, err error) {
+// be that of another copy of the database. One of the keys must be among those by which the log is believed.
+func (s *Signer) Sign(c, before proof.Checkpoint, believed []string) (signed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.alone(func() error {
 		if s.last.Size != before.Size || s.last.Root != before.Root || c.Size <= s.last.Size {
 			return nil
 		}
-		if c.Origin != s.Origin() {
-			return fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.Origin())
+		if c.Origin != s.ring.origin() {
+			return fmt.Errorf("a head of %s is not to be signed by the key of %s", c.Origin, s.ring.origin())
 		}
-		text, err := note.Sign(&note.Note{Text: c.Text()}, s.signers...)
+		if !slices.ContainsFunc(s.ring.keys, func(k string) bool { return slices.Contains(believed, k) }) {
+			return fault.New(fault.Conflict, "the log names no key of this server's that signs: a key has ended, and its successor belongs into %s", strings.TrimSuffix(s.file, headSuffix))
+		}
+		text, err := note.Sign(&note.Note{Text: c.Text()}, s.ring.signers...)
 		if err != nil {
 			return fmt.Errorf("signing a head: %w", err)
 		}
@@ -215,7 +277,7 @@ func (s *Signer) Remember(text []byte, before proof.Checkpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.alone(func() error {
-		c, _, err := proof.OpenCheckpoint(text, s.Origin(), s.verifiers...)
+		c, _, err := proof.OpenCheckpoint(text, s.ring.origin(), s.ring.verifiers...)
 		switch {
 		case err != nil:
 			return fmt.Errorf("remembering a head: %w", err)

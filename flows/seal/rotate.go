@@ -1,0 +1,138 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/store"
+)
+
+// A key takes over from another while both sign: Rotate adds the next one, and when everybody who checks the log has seen it
+// named there, Retire ends the one before. Servers read the file anew whenever they sign.
+
+// Rotate makes the log's next key in the file of the last one, and has the log name it. It returns its public half.
+//
+// What is true if we die on the way: heads are signed by a key that the log does not name yet, beside the one that it does.
+// The same again goes on.
+func Rotate(ctx context.Context, db *store.DB, file string, now time.Time) (vkey string, err error) {
+	named, err := namedKeys(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := readSecret(file)
+	if err != nil {
+		return "", err
+	}
+	r, err := readRing(file, text)
+	if err != nil {
+		return "", err
+	}
+	if len(r.keys) == 1 {
+		if !slices.Contains(named, r.keys[0]) {
+			return "", fault.New(fault.Conflict, "the log does not name the key in %s: it is another log's, or has ended", file)
+		}
+		skey, _, err := note.GenerateKey(rand.Reader, r.origin())
+		if err != nil {
+			return "", err
+		}
+		if err := r.add(skey); err != nil {
+			return "", err
+		}
+		if err := writeFile(file, []byte(strings.TrimSpace(text)+"\n"+skey+"\n")); err != nil {
+			return "", fmt.Errorf("writing the log's next key: %w", err)
+		}
+	}
+	vkey = r.keys[len(r.keys)-1]
+	if slices.Contains(named, vkey) {
+		return "", fault.New(fault.Conflict, "two keys sign already; end the first with: tanpu log retire")
+	}
+	return vkey, db.AddLogKey(ctx, vkey, false, now.UnixMicro())
+}
+
+// namedKeys are the log's keys as they are recorded, whether or not they are in the log yet.
+func namedKeys(ctx context.Context, db *store.DB) ([]string, error) {
+	l, found, err := db.Log(ctx)
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "no log was begun; run: tanpu init --db URL")
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys, err := firstKey(l)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := db.LogKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range recorded {
+		switch {
+		case !strings.HasPrefix(k.Key, l.Origin+"+"): // another log's, before this one
+		case k.Ended:
+			keys = slices.DeleteFunc(keys, func(o string) bool { return o == k.Key })
+		default:
+			keys = append(keys, k.Key)
+		}
+	}
+	return keys, nil
+}
+
+// Retire ends the first of two keys, and returns its public half. The head that was signed last must be signed by the other one, and
+// the log must name that.
+//
+// What is true if we die on the way: the other key alone signs, and the log does not say yet that the first one ended. The same
+// again goes on.
+func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey string, err error) {
+	named, err := namedKeys(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	text, _, err := readSecret(file)
+	if err != nil {
+		return "", err
+	}
+	r, err := readRing(file, text)
+	if err != nil {
+		return "", err
+	}
+	last := len(r.keys) - 1
+	before := slices.DeleteFunc(slices.Clone(named), func(k string) bool { return k == r.keys[last] })
+	if len(before) == 0 || len(before) == len(named) {
+		return "", fault.New(fault.Conflict, "the log has one key; make the next one first: tanpu log rotate")
+	}
+	l, _, err := db.Log(ctx)
+	if err != nil {
+		return "", err
+	}
+	published, err := PublicKeys(ctx, db, l)
+	if err != nil {
+		return "", err
+	}
+	head, err := os.ReadFile(headFile(file))
+	if err != nil {
+		return "", err
+	}
+	if _, _, err := proof.OpenCheckpoint(head, r.origin(), r.verifiers[last]); err != nil || !slices.Contains(published, r.keys[last]) {
+		return "", fault.New(fault.Conflict, "the next key has not signed yet, or the log does not name it yet; wait until a server has sealed something")
+	}
+	lines := strings.Fields(text)
+	if err := writeFile(file, []byte(lines[len(lines)-1]+"\n")); err != nil {
+		return "", fmt.Errorf("writing the log's key: %w", err)
+	}
+	for _, k := range before {
+		if err := db.AddLogKey(ctx, k, true, now.UnixMicro()); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(before, " "), nil
+}

@@ -1,0 +1,138 @@
+package seal_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+// signedBy tells which of the keys signed the published head.
+func (w *world) signedBy(keys ...string) (signed []bool) {
+	w.t.Helper()
+	l, _, err := w.db.Log(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, k := range keys {
+		v, err := note.NewVerifier(k)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		_, _, err = proof.OpenCheckpoint([]byte(l.Checkpoint), "example.org/log", v)
+		signed = append(signed, err == nil)
+	}
+	return signed
+}
+
+// A key takes over from another under a sealer that goes on: both sign for a while, and then the new one alone.
+func TestRotate(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		first := w.signer().Keys()[0]
+		s := w.sealer()
+		w.judge(3)
+		step(t, s)
+		if _, err := seal.Retire(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "make the next one first") {
+			t.Errorf("the only key was retired: %v", err)
+		}
+		touch(t, w.key)
+		second, err := seal.Rotate(t.Context(), w.db, w.key, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seal.Rotate(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "two keys sign already") {
+			t.Errorf("a third key was made: %v", err)
+		}
+		if _, err := seal.Retire(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "has not signed yet") {
+			t.Errorf("a key was retired before the next one had signed: %v", err)
+		}
+		step(t, s)
+		if got := w.signedBy(first, second); !slices.Equal(got, []bool{true, true}) {
+			t.Errorf("signed by %v, want both", got)
+		}
+		old, err := os.ReadFile(w.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		touch(t, w.key)
+		if ended, err := seal.Retire(t.Context(), w.db, w.key, now); err != nil || ended != first {
+			t.Fatalf("retired %s, %v", ended, err)
+		}
+		step(t, s)
+		w.judge(1)
+		step(t, s)
+		if got := w.signedBy(first, second); !slices.Equal(got, []bool{false, true}) {
+			t.Errorf("signed by %v, want the second", got)
+		}
+		l, _, err := w.db.Log(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := seal.PublicKeys(t.Context(), w.db, l); err != nil || !slices.Equal(keys, []string{second}) {
+			t.Errorf("the log is believed by %v, %v", keys, err)
+		}
+		// A server that nobody gave the new key signs nothing that nobody would believe.
+		if err := os.WriteFile(w.key, []byte(strings.Fields(string(old))[0]+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.judge(1)
+		if _, err := s.Step(t.Context(), now); err == nil {
+			t.Error("a key that had ended signed on")
+		}
+	})
+}
+
+// touch makes sure that a change of the file shows in its time, which on some systems has whole seconds only.
+func touch(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Chtimes(name, time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever dies on the way goes on with the same command.
+func TestRotateKilled(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.sealer()
+	w.judge(1)
+	step(t, s)
+	only, err := os.ReadFile(w.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := seal.CreateKey(w.key+".other", "example.org/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := os.ReadFile(w.key + ".other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.key, append(only, secret...), 0o600); err != nil { // the file is written, and the log does not name it
+		t.Fatal(err)
+	}
+	w.judge(1)
+	step(t, s)
+	if vkey, err := seal.Rotate(t.Context(), w.db, w.key, now); err != nil || vkey != other {
+		t.Fatalf("went on with %s, %v", vkey, err)
+	}
+	step(t, s)
+	if err := os.WriteFile(w.key, secret, 0o600); err != nil { // the first is out of the file, and the log does not say so
+		t.Fatal(err)
+	}
+	if _, err := seal.Retire(t.Context(), w.db, w.key, now); err != nil {
+		t.Fatal(err)
+	}
+	step(t, s)
+	if got := w.signedBy(other); !got[0] {
+		t.Error("the second key did not sign")
+	}
+}
