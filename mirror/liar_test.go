@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -352,6 +353,35 @@ func TestNewKey(t *testing.T) {
 	l.signer = next.signer
 	clean(t, s.run(t, mirror.Config{Dir: dir}), 18)
 	finds(t, s.check(t, mirror.Config{}), mirror.StepSignature, "checkpoint", "not signed by a key")
+}
+
+// A key that has ended is believed no more, but by heads from before.
+func TestEndedKey(t *testing.T) {
+	l := newLog(t, "example.org/log", 1).grow(10)
+	next := newLog(t, "example.org/log", 2)
+	s := serve(t, l)
+	dir, late := t.TempDir(), t.TempDir()
+	clean(t, s.run(t, mirror.Config{Dir: late}), 12)
+	l.add(&record.Key{Number: 1, Key: next.vkey})
+	clean(t, s.run(t, mirror.Config{Dir: dir}), 13)
+	l.add(&record.Key{Number: 2, Key: l.vkey, Ended: true})
+	finds(t, s.check(t, mirror.Config{Dir: dir}), mirror.StepKeys, "checkpoint", "not signed by any key that the log's entries name")
+	l.signer = next.signer
+	r := s.run(t, mirror.Config{Dir: dir})
+	clean(t, r, 14)
+	if !slices.Equal(r.Keys, []string{next.vkey}) {
+		t.Errorf("it is believed by %q", r.Keys)
+	}
+	clean(t, s.run(t, mirror.Config{Keys: []string{next.vkey}}), 14)
+	// Who was away while both signed has to be told the key.
+	finds(t, s.run(t, mirror.Config{Dir: late}), mirror.StepSignature, "checkpoint", "not signed by a key")
+	clean(t, s.run(t, mirror.Config{Dir: late, Keys: []string{next.vkey}}), 14)
+	clean(t, s.run(t, mirror.Config{Dir: late}), 14)
+	// The old key was stolen.
+	l.signer = newLog(t, "example.org/log", 1).signer
+	l.grow(1)
+	finds(t, s.run(t, mirror.Config{Dir: dir}), mirror.StepSignature, "checkpoint", "not signed by a key")
+	finds(t, s.check(t, mirror.Config{Dir: dir}), mirror.StepKeys, "checkpoint", "not signed by any key that the log's entries name") // who was told it still
 }
 
 func TestWrongKey(t *testing.T) {

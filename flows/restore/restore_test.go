@@ -386,6 +386,9 @@ func TestDisaster(t *testing.T) {
 		ended := w.subs[4]
 		w.revoke(ended)
 		w.judge(10)
+		if _, err := seal.Rotate(t.Context(), w.db, w.key, w.now); err != nil {
+			t.Fatal(err)
+		}
 		w.seal(witness)
 		w.mirror(copied)
 		head := w.signer().Last()
@@ -452,6 +455,9 @@ func TestDisaster(t *testing.T) {
 		}
 		if got := w.credited(); got != want {
 			t.Errorf("members hold %d mg, want %d: each claim once", got, want)
+		}
+		if _, err := seal.Retire(t.Context(), w.db, w.key, w.now); err != nil {
+			t.Fatal(err)
 		}
 		w.now = w.now.AddDate(0, 0, 2) // sums are opened
 		w.judge(1)
