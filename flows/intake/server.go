@@ -113,7 +113,7 @@ type request struct {
 // New starts the writers. Close ends them.
 func New(db *store.DB, config Config) *Server {
 	s := Stepped(db, config)
-	for range config.Writers {
+	for range s.Writers { // as the defaults have it
 		s.writers.Go(s.write)
 	}
 	return s
