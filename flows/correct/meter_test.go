@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,28 @@ func TestNetOfHistory(t *testing.T) {
 		c.send(c.reading("a", 2024, 7, 100), c.reading("b", 2025, 7, 150), c.reading("c", 2024, 8, 100), c.reading("d", 2025, 8, 80))
 		done, err := c.desk.Replace(t.Context(), c.request(0, "grid", "a"), c.reading("a2", 2024, 7, 90), c.now.UnixMicro())
 		c.want(told(done, err), "replaced a 0 => a2 no-history 0, rejudged b 0 => b ok 0")
+		c.states()
+		c.clean()
+	})
+}
+
+// A claim that cannot be computed any more counts no more, and then its value is no history either; until it can be again.
+func TestHistoryOfHistory(t *testing.T) {
+	documents := slices.Clone(meters)
+	text := string(documents[1].Text)
+	text = text[:strings.Index(text, "baseline:")] + "reduction: (history(used, same_month, 1) - used) / history(used, same_month, 1) * 1 [kWh] * grid\n"
+	documents[1].Text = []byte(text)
+	storetest.Each(t, func(t *testing.T, url string) {
+		c := newHome(t, url, documents, "home", "grid")
+		c.send(c.reading("a", 2023, 7, 100), c.reading("b", 2024, 7, 50), c.reading("c", 2025, 7, 25), c.reading("d", 2026, 7, 20))
+		done, err := c.desk.Replace(t.Context(), c.request(0, "grid", "a"), c.reading("a2", 2023, 7, 0), c.now.UnixMicro())
+		c.want(told(done, err), "replaced a 0 => a2 no-history 0, rejudged b -500 => b cannot-compute 0, rejudged c -500 => c no-history 0")
+		done, err = c.desk.Replace(t.Context(), c.request(0, "grid", "a2"), c.reading("a3", 2023, 7, 200), c.now.UnixMicro())
+		c.want(told(done, err), "replaced a2 0 => a3 no-history 0, rejudged b 0 => b ok 750, rejudged c 0 => c ok 500")
+		// What cannot be computed is not judged again beside the one that takes its place, though that leaves its value.
+		c.send(c.reading("e", 2023, 6, 0), c.reading("f", 2024, 6, 50))
+		done, err = c.desk.Replace(t.Context(), c.request(0, "grid", "f"), c.reading("f2", 2023, 6, 10), c.now.UnixMicro())
+		c.want(told(done, err), "replaced f 0 => f2 overlap 0")
 		c.states()
 		c.clean()
 	})

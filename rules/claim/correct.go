@@ -195,7 +195,6 @@ func (c *correcting) reach() error {
 	}
 	taken := map[*Past]bool{}
 	note := func(s *standing) {
-		taken[s.Past] = true
 		if slot, ok := s.shared(); ok {
 			c.slots[slot] = true
 		}
@@ -204,7 +203,7 @@ func (c *correcting) reach() error {
 		}
 	}
 	for _, s := range c.targets {
-		if s.docket != nil {
+		if taken[s.Past] = true; s.docket != nil {
 			note(s)
 		}
 	}
@@ -212,20 +211,27 @@ func (c *correcting) reach() error {
 		more = false
 		for i := range c.Claims {
 			p := &c.Claims[i]
-			if !p.accepted() || taken[p] || !c.near(p, values) {
+			if taken[p] || !p.accepted() && !p.uncomputed() || !c.near(p, values) {
 				continue
 			}
 			s, err := c.open(p)
 			if err != nil {
 				return err
 			}
+			recalls := s.recalls(values)
+			if recalls { // then its own value may count no more, or again
+				s.matter().leave(values, s.arrived)
+			}
 			slot, counted := s.shared()
 			key, netted := s.net()
-			if counted && c.slots[slot] || netted && c.nets[key] || s.recalls(values) {
-				note(s)
-				c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis, times: s.Times + 1, holding: true})
-				more = true
+			if !recalls && !(p.accepted() && (counted && c.slots[slot] || netted && c.nets[key])) {
+				continue
 			}
+			if p.accepted() {
+				note(s)
+			}
+			c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis, times: s.Times + 1, holding: p.accepted()})
+			taken[p], more = true, true
 		}
 	}
 	if len(c.turns) > MaxCorrected {
@@ -239,16 +245,9 @@ func (c *correcting) reach() error {
 // do with it.
 func (c *correcting) values() (map[Kept]Ref, error) {
 	values := map[Kept]Ref{}
-	note := func(m *matter, arrived Ref) {
-		for _, k := range m.keeps() {
-			if first, ok := values[k]; !ok || arrived.compare(first) < 0 {
-				values[k] = arrived
-			}
-		}
-	}
 	for _, s := range c.targets {
 		if s.docket != nil {
-			note(s.matter(), s.arrived)
+			s.matter().leave(values, s.arrived)
 		}
 	}
 	for _, t := range c.turns {
@@ -256,9 +255,18 @@ func (c *correcting) values() (map[Kept]Ref, error) {
 		if err != nil {
 			return nil, err
 		}
-		note(&Open(s, []Claim{*t.claim}, c.links(t.claim.Sub, t.basis.At)).cases[0], t.old.arrived)
+		Open(s, []Claim{*t.claim}, c.links(t.claim.Sub, t.basis.At)).cases[0].leave(values, t.old.arrived)
 	}
 	return values, nil
+}
+
+// leave adds to values those that a claim leaves, if it counts.
+func (m *matter) leave(values map[Kept]Ref, arrived Ref) {
+	for _, k := range m.keeps() {
+		if first, ok := values[k]; !ok || arrived.compare(first) < 0 {
+			values[k] = arrived
+		}
+	}
 }
 
 // near tells cheaply which claims cannot depend on what is corrected.

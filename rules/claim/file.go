@@ -45,6 +45,9 @@ type Past struct {
 // accepted reports whether the claim counts.
 func (p *Past) accepted() bool { return !p.reversed && p.Verdict.Reason.Kind() == reason.Accepted }
 
+// uncomputed reports whether the claim has no result, as it may have by another value for its history.
+func (p *Past) uncomputed() bool { return !p.reversed && p.Verdict.Reason == reason.CannotCompute }
+
 // arrange finds out, reversal by reversal, which claims count no more, and what those that took their place were judged
 // by. It returns where each claim stands.
 func (f *File) arrange() (places map[Ref]*Past, err error) {
