@@ -28,8 +28,14 @@ func (w *world) kill() {
 	}
 }
 
-// power lets the machine die with all servers: they find the database's files as they are at this moment.
+// power lets the machine die with all servers, as a rule with nothing but their memory lost; now and then they find the
+// database's files as they are at this moment, with a log that has to be read again.
 func (w *world) power() {
+	if w.draw.IntN(3) > 0 {
+		w.down()
+		return
+	}
+	w.cover.Other["the database was recovered"]++
 	files, err := w.copy()
 	if err == nil {
 		w.down()
@@ -67,8 +73,6 @@ func (w *world) put(files [2][]byte) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		os.Remove(w.file + suffix)
 	}
-	w.files++
-	w.file = filepath.Join(w.dir, string(rune('a'+w.files%26))+".db")
 	err := os.WriteFile(w.file, files[0], 0o600)
 	if len(files[1]) > 0 {
 		err = errors.Join(err, os.WriteFile(w.file+"-wal", files[1], 0o600))
@@ -76,10 +80,18 @@ func (w *world) put(files [2][]byte) error {
 	return err
 }
 
+// whole is the database in one file.
+func (w *world) whole() ([]byte, error) {
+	if err := w.lines.checkpoint(w.file); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(w.file)
+}
+
 // A backup is a copy of the database as it was.
 type backup struct {
-	files [2][]byte
-	size  int64 // of its log
+	database []byte
+	size     int64 // of its log
 }
 
 func (w *world) backUp() {
@@ -91,7 +103,7 @@ func (w *world) backUp() {
 	l, _, err := s.db.Log(w.ctx)
 	b := &backup{size: l.Size}
 	if err == nil {
-		b.files, err = w.copy()
+		b.database, err = w.whole()
 	}
 	if err != nil {
 		w.fail("simulation", "copying the database: %v", err)
@@ -106,10 +118,10 @@ func (w *world) restore() {
 	if w.backup == nil {
 		return
 	}
-	now, err := w.copy()
+	w.down()
+	now, err := w.whole()
 	if err == nil {
-		w.down()
-		err = w.put(w.backup.files)
+		err = w.lines.renew(w.file, w.backup.database)
 	}
 	if err != nil {
 		w.fail("simulation", "copying the database: %v", err)
@@ -139,7 +151,7 @@ func (w *world) restore() {
 		}
 		s.end()
 	}
-	if err := w.put(now); err != nil {
+	if err := w.lines.renew(w.file, now); err != nil {
 		w.fail("simulation", "copying the database: %v", err)
 	}
 }

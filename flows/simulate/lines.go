@@ -3,14 +3,18 @@ package simulate
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
+	"os"
 
 	"modernc.org/sqlite"
 )
 
-// lines are a world's connections to SQLite. What a server that died leaves behind, the next one takes up: a new one
-// would have to read the whole schema first. And each keeps the statements that it has read. This is half of the time.
+// lines are the connections to SQLite of one world after another. What a server that died leaves behind, the next one
+// takes up: a new one would have to read the whole schema first. And each keeps the statements that it has read. This is
+// half of the time.
 type lines struct {
-	idle map[string][]*line // by what they were opened by
+	idle  map[string][]*line // by what they were opened by
+	reset driver.Conn        // makes the others forget what they have read; nil where none was opened yet
 }
 
 // A line is a connection beneath a stage.
@@ -67,8 +71,65 @@ func (l *lines) release(c *line) error {
 	return nil
 }
 
+// renew puts a database in the place of another one with the same schema, under the lines that are idle: once the log
+// of what is not in the file yet has begun anew, each finds that all it had read is void.
+func (l *lines) renew(file string, database []byte) error {
+	if len(l.idle) == 0 {
+		l.close()
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			os.Remove(file + suffix)
+		}
+		return os.WriteFile(file, database, 0o600)
+	}
+	if err := l.dial(file); err != nil {
+		return err
+	}
+	// Where nothing was written since the last time, the log would not begin anew, and nothing would be void.
+	if _, err := l.reset.(driver.ExecerContext).ExecContext(context.Background(), "UPDATE migration SET at = at", nil); err != nil {
+		return err
+	}
+	if err := l.checkpoint(file); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(database, 0)
+	return errors.Join(err, f.Truncate(int64(len(database))), f.Close())
+}
+
+// dial opens the connection that makes others forget.
+func (l *lines) dial(file string) (err error) {
+	if l.reset == nil {
+		l.reset, err = new(sqlite.Driver).Open("file:" + file)
+	}
+	return err
+}
+
+// checkpoint takes all that was committed into the file.
+func (l *lines) checkpoint(file string) error {
+	if err := l.dial(file); err != nil {
+		return err
+	}
+	rows, err := l.reset.(driver.QueryerContext).QueryContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)", nil)
+	if err != nil {
+		return err
+	}
+	answer := make([]driver.Value, 3)
+	err = errors.Join(rows.Next(answer), rows.Close())
+	if err == nil && answer[0] != int64(0) {
+		err = errors.New("somebody is still at the database")
+	}
+	return err
+}
+
 // close ends all that are idle.
 func (l *lines) close() {
+	if l.reset != nil {
+		l.reset.Close()
+		l.reset = nil
+	}
 	for _, list := range l.idle {
 		for _, c := range list {
 			c.close()

@@ -45,7 +45,7 @@ type mlink struct {
 	sub, programme, partner string
 	account                 *maccount
 	scenarios, purposes     []string
-	since, granted, revoked int64
+	since, revoked          int64
 }
 
 type maccount struct {

@@ -35,8 +35,16 @@ func Seeds(ctx context.Context, next func() (seed uint64, more bool), steps, wor
 	var wait sync.WaitGroup
 	for range workers {
 		wait.Go(func() {
+			y, err := newYard()
+			if err != nil {
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+				return
+			}
+			defer y.close()
 			for seed, more := take(); more; seed, more = take() {
-				r, err := Run(seed, Draw(seed, steps), mutant)
+				r, err := y.run(seed, Draw(seed, steps), mutant)
 				var found *Finding
 				if err == nil && r.Failure != nil {
 					found, err = Shrink(seed, steps, mutant, r.Failure)

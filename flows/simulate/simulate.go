@@ -10,7 +10,6 @@ package simulate
 
 import (
 	"encoding/hex"
-	"os"
 	"runtime/debug"
 )
 
@@ -22,20 +21,24 @@ type Result struct {
 }
 
 // Run lets a script happen in a world of its own, which is made of the seed.
-func Run(seed uint64, script []Step, mutant *Mutant) (r *Result, err error) {
-	dir, err := os.MkdirTemp(folder(), "tanpu-simulate-")
+func Run(seed uint64, script []Step, mutant *Mutant) (*Result, error) {
+	y, err := newYard()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	w, err := newWorld(dir, seed, mutant)
+	defer y.close()
+	return y.run(seed, script, mutant)
+}
+
+// run is Run in a yard where there were other worlds before.
+func (y *yard) run(seed uint64, script []Step, mutant *Mutant) (*Result, error) {
+	w, err := newWorld(y, seed, mutant)
 	if err != nil {
 		return nil, err
 	}
-	defer w.lines.close()
 	defer w.down()
 	w.live(script)
-	r = &Result{Trace: hex.EncodeToString(w.trace.Sum(nil)), Coverage: w.cover}
+	r := &Result{Trace: hex.EncodeToString(w.trace.Sum(nil)), Coverage: w.cover}
 	if f, ok := w.failure.(*Failure); ok {
 		r.Failure = f
 	}

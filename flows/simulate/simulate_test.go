@@ -8,19 +8,24 @@ import (
 
 const steps = 60
 
-// A seed makes the same world each time.
+// A seed makes the same world each time, whatever worlds there were before in its place.
 func TestAgain(t *testing.T) {
-	for seed := range uint64(6) {
-		var traces []string
-		for range 2 {
-			r, err := Run(seed, Draw(seed, steps), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			traces = append(traces, r.Trace)
+	y, err := newYard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.close()
+	for seed := range uint64(8) {
+		alone, err := Run(seed, Draw(seed, steps), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if traces[0] != traces[1] {
-			t.Errorf("seed %d makes the traces %v", seed, traces)
+		after, err := y.run(seed, Draw(seed, steps), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if alone.Failure != nil || alone.Trace != after.Trace {
+			t.Errorf("seed %d makes the traces %s and %s (%v, %v)", seed, alone.Trace, after.Trace, alone.Failure, after.Failure)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func makeTemplate() (*template, error) {
 	}
 	defer os.RemoveAll(dir)
 	ctx, file := context.Background(), filepath.Join(dir, "template.db")
-	lines := &lines{map[string][]*line{}}
+	lines := &lines{idle: map[string][]*line{}}
 	defer lines.close()
 	sim := store.Simulation{Driver: &stage{lines: lines}, Random: rand.NewChaCha8([32]byte{'t'})}
 	if err := store.CreateSimulated(ctx, file, parts, sim); err != nil {

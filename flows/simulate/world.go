@@ -29,7 +29,6 @@ type world struct {
 	dir     string
 	file    string // the database
 	lines   *lines // to it
-	files   int    // how many there were
 	mutant  *Mutant
 	now     int64         // what time it is, µs
 	random  *rand.ChaCha8 // what keys and numbers are made of
@@ -57,15 +56,31 @@ type world struct {
 	keys     map[string]int // the number of each partner's key in force
 }
 
+// A yard is where one world after another is kept.
+type yard struct {
+	dir   string
+	lines *lines
+}
+
+func newYard() (*yard, error) {
+	dir, err := os.MkdirTemp(folder(), "tanpu-simulate-")
+	return &yard{dir, &lines{idle: map[string][]*line{}}}, err
+}
+
+func (y *yard) close() {
+	y.lines.close()
+	os.RemoveAll(y.dir)
+}
+
 // newWorld copies the template.
-func newWorld(dir string, seed uint64, mutant *Mutant) (*world, error) {
+func newWorld(y *yard, seed uint64, mutant *Mutant) (*world, error) {
 	t, err := theTemplate()
 	if err != nil {
 		return nil, err
 	}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("world %d", seed))
-	w := &world{ctx: context.Background(), dir: dir, lines: &lines{map[string][]*line{}}, mutant: mutant, now: beginning.UnixMicro(), random: rand.NewChaCha8(key), model: newModel(parts),
+	w := &world{ctx: context.Background(), dir: y.dir, lines: y.lines, mutant: mutant, now: beginning.UnixMicro(), random: rand.NewChaCha8(key), model: newModel(parts),
 		cover: NewCoverage(), trace: sha256.New(), partners: map[string]*partner{}, adopted: map[claim.Ref]bool{}, keys: map[string]int{}}
 	if w.witness, err = newWatcher(w); err != nil {
 		return nil, err
@@ -81,11 +96,11 @@ func newWorld(dir string, seed uint64, mutant *Mutant) (*world, error) {
 			l.account.objects[o] = 0
 		}
 	}
-	w.file = filepath.Join(dir, "0.db")
-	if err := os.WriteFile(w.file, t.database, 0o600); err != nil {
+	w.file = filepath.Join(y.dir, "world.db")
+	if err := w.lines.renew(w.file, t.database); err != nil {
 		return nil, err
 	}
-	_, err = newSigner(dir)
+	_, err = newSigner(y.dir)
 	return w, err
 }
 
