@@ -122,6 +122,10 @@ func (s *server) registered(g *grant) {
 // hindered is a request without a link. Where something was done all the same, meters may be registered by now; so it is
 // sent again at once, and all goes well then.
 func (s *server) hindered(g *grant, err error, some bool) {
+	if fault.KindOf(err) == fault.NotFound && g.Account != (store.AccountID{}) && s.model.accounts[g.Account] == nil {
+		g.over = true // the account was lost
+		return
+	}
 	if kind := fault.KindOf(err); kind == fault.Conflict {
 		g.over = true // a meter is another's
 		if g.link != nil {
@@ -228,7 +232,8 @@ func (w *world) publish() {
 			next.Bike2 = w.model.terms.Bike2 // somebody else published it meanwhile
 		}
 		next.Rulebook = w.model.terms.Rulebook + 1
-		w.model.terms = next
+		w.model.terms, w.terms[next.Rulebook] = next, next
+		w.texts = append(w.texts, file.Text)
 		w.note("published: %+v", next)
 		w.cover.Other["a document was published"]++
 	}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +47,7 @@ type mlink struct {
 	account                 *maccount
 	scenarios, purposes     []string
 	since, revoked          int64
+	sealed                  bool // that it ended is under a signed head
 }
 
 type maccount struct {
@@ -464,4 +466,33 @@ func (m *model) balances() map[string]int64 {
 		}
 	}
 	return sums
+}
+
+// clone is the model as it is now, for when the database comes back as it is now.
+func (m *model) clone() *model {
+	c := newModel(len(m.parts))
+	c.terms = m.terms
+	copy(c.parts, m.parts)
+	for _, a := range m.members() {
+		b := c.account(a.id)
+		maps.Copy(b.objects, a.objects)
+		maps.Copy(b.owed, a.owed)
+	}
+	for _, l := range m.order {
+		k := *l
+		k.account = c.accounts[l.account.id]
+		c.links[k.sub], c.order = &k, append(c.order, &k)
+	}
+	for _, a := range m.members() {
+		b := c.accounts[a.id]
+		for _, r := range a.rows {
+			k := *r
+			k.account, k.link = b, c.links[r.link.sub]
+			b.rows, c.rows[k.ref] = append(b.rows, &k), &k
+		}
+		for key, r := range a.first {
+			b.first[key] = c.rows[r.ref]
+		}
+	}
+	return c
 }

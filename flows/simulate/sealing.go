@@ -35,6 +35,13 @@ func (s *server) extend() {
 	for part := range parts {
 		heads[part] = s.model.parts[part].head
 	}
+	var ended []*mlink
+	for _, l := range s.model.order {
+		if l.revoked != 0 {
+			ended = append(ended, l)
+		}
+	}
+	rulebook := s.model.terms.Rulebook
 	more, err := s.sealer.Step(s.ctx, s.time())
 	switch {
 	case err != nil && (!s.allowed(err) || fault.KindOf(err) != ""):
@@ -45,6 +52,10 @@ func (s *server) extend() {
 			for part := range parts {
 				s.sealed[part] = max(s.sealed[part], heads[part])
 			}
+			for _, l := range ended {
+				l.sealed = true
+			}
+			s.sealedBook = max(s.sealedBook, rulebook)
 		}
 	}
 	s.note("sealed: %v", err == nil)

@@ -52,8 +52,12 @@ type world struct {
 	witness  *watcher
 	sealed   [parts]int64 // of each partition the last batch that must be under a published head
 	receipts [][]byte
-	backup   *backup
-	keys     map[string]int // the number of each partner's key in force
+	texts    [][]byte        // of all documents that were published since
+	terms    map[int64]terms // by rulebook
+
+	sealedBook int64 // the last rulebook that must be under a published head
+	backup     *backup
+	keys       map[string]int // the number of each partner's key in force
 }
 
 // A yard is where one world after another is kept.
@@ -81,7 +85,7 @@ func newWorld(y *yard, seed uint64, mutant *Mutant) (*world, error) {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("world %d", seed))
 	w := &world{ctx: context.Background(), dir: y.dir, lines: y.lines, mutant: mutant, now: beginning.UnixMicro(), random: rand.NewChaCha8(key), model: newModel(parts),
-		cover: NewCoverage(), trace: sha256.New(), partners: map[string]*partner{}, adopted: map[claim.Ref]bool{}, keys: map[string]int{}}
+		cover: NewCoverage(), trace: sha256.New(), partners: map[string]*partner{}, adopted: map[claim.Ref]bool{}, keys: map[string]int{}, terms: map[int64]terms{}}
 	if w.witness, err = newWatcher(w); err != nil {
 		return nil, err
 	}
@@ -90,6 +94,7 @@ func newWorld(y *yard, seed uint64, mutant *Mutant) (*world, error) {
 	}
 	w.model.terms = firstTerms
 	w.model.terms.Rulebook = t.rulebook
+	w.terms[t.rulebook] = w.model.terms
 	for _, c := range t.consents {
 		l := w.model.join(c.Consent, c.sub, c.account)
 		for _, o := range c.Objects {
@@ -198,13 +203,7 @@ func (w *world) start(place int, skew time.Duration, struck *Step) (*server, err
 	act := w.act
 	w.act = "start"
 	defer func() { w.act = act }()
-	s.stage.met = func(what string, how stroke) {
-		n := w.cover.at(point{w.act, what})
-		n[unharmed]++
-		if how != unharmed {
-			n[how]++
-		}
-	}
+	s.stage.met = w.met
 	if struck != nil {
 		s.stage.arm(struck.After, struck.How)
 	}
@@ -229,6 +228,15 @@ func (w *world) start(place int, skew time.Duration, struck *Step) (*server, err
 	s.keeper = &testimony.Keeper{DB: s.db, Clock: s.time}
 	w.note("server %d starts, its clock off by %v", place, skew)
 	return s, nil
+}
+
+// met counts a statement.
+func (w *world) met(what string, how stroke) {
+	n := w.cover.at(point{w.act, what})
+	n[unharmed]++
+	if how != unharmed {
+		n[how]++
+	}
 }
 
 func (s *server) clock() int64    { return s.now + s.ahead.Microseconds() }
