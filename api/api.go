@@ -33,7 +33,8 @@ type Config struct {
 	Hosts   []string      // what partners call this server, as they sign it; none: whatever a request says
 	Window  time.Duration // how far the time of a signature may be from ours; 0 is 5 minutes
 
-	Witnesses []string // public keys of those that cosign the log's heads, for receipts
+	Unfit     func() error // why nothing may be written to the database now; nil for never
+	Witnesses []string     // public keys of those that cosign the log's heads, for receipts
 
 	MaxBody     int64         // bytes of a request with claims, as sent and unpacked; 0 is 8 MiB
 	MaxClaims   int           // claims in a request; 0 is 10,000
@@ -119,8 +120,22 @@ func (s *Server) routes() http.Handler {
 			unrouted(w, r, mux)
 			return
 		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if err := s.fit(); err != nil {
+				fail(w, err)
+				return
+			}
+		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// fit returns an error while nothing may be written to the database. Who sealed says in its log what an operator has to do.
+func (s *Server) fit() error {
+	if s.Unfit == nil || s.Unfit() == nil {
+		return nil
+	}
+	return problem(http.StatusServiceUnavailable, "the database is not the one whose log was signed: nothing is taken until an operator has looked")
 }
 
 // healthy says that the process runs.
@@ -132,6 +147,10 @@ func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		fail(w, problem(http.StatusServiceUnavailable, "this server is shutting down"))
+		return
+	}
+	if err := s.fit(); err != nil {
+		fail(w, err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/store/storetest"
 )
 
 // The bound that is held here: whatever comes in, a server takes no more memory than its budget in bytes
@@ -324,4 +326,22 @@ func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// While the database is not the one whose log was signed, nothing is written to it, and what is asked is answered.
+func TestUnfit(t *testing.T) {
+	var unfit error
+	w := newWorldOn(t, storetest.SQLite(t), Config{Sandbox: true, Unfit: func() error { return unfit }}, intake.Config{})
+	for _, tt := range []struct {
+		why                  error
+		claims, ready, links int
+	}{{nil, 200, 200, 204}, {errors.New("an older one took its place"), 503, 503, 503}, {nil, 200, 200, 204}} {
+		unfit = tt.why
+		claims, _ := w.report(t, w.partner, w.ride("a", time.Hour))
+		ready, _ := w.get(t, "/readyz", "")
+		links, _ := (&production{world: w}).do(t, w.request(t, "DELETE", "/v1/links/"+w.sub, w.operator, ""))
+		if totals, _ := w.get(t, "/v1/totals", w.operator); claims != tt.claims || ready != tt.ready || links != tt.links || totals != 200 {
+			t.Errorf("%v: claims %d, ready %d, a link's end %d, totals %d", tt.why, claims, ready, links, totals)
+		}
+	}
 }

@@ -100,6 +100,7 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	if sealer != nil {
+		way.Unfit = sealer.Unfit
 		sealing, end := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		go func() {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -61,6 +62,7 @@ type Sealer struct {
 	summed time.Time            // when totals were opened last
 	looked map[string]string    // by programme: the day up to which its sums were looked at
 	beside bool                 // totals are opened beside the steps, and not by them
+	unfit  atomic.Pointer[error]
 }
 
 // New makes a sealer once it has made sure that the database holds all that was ever signed. An older
@@ -104,8 +106,28 @@ func (s *Sealer) current(ctx context.Context) (store.Log, error) {
 	return l, nil
 }
 
+// Unfit says why nothing may be written to the database: it is not the one whose log was signed last, as when another took its
+// place while this server ran. What it acknowledged would have numbers that others have. nil while all is well.
+func (s *Sealer) Unfit() error {
+	if err := s.unfit.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // extends returns an error unless the log, as it is committed, extends the head that was signed last.
 func (s *Sealer) extends(ctx context.Context, l store.Log) error {
+	err := s.extension(ctx, l)
+	switch {
+	case err == nil:
+		s.unfit.Store(nil)
+	case fault.KindOf(err) == fault.Conflict:
+		s.unfit.Store(&err)
+	}
+	return err
+}
+
+func (s *Sealer) extension(ctx context.Context, l store.Log) error {
 	last := s.Signer.Last()
 	if l.Size < last.Size {
 		return fault.New(fault.Conflict, "the database's log has %d entries and one of %d was signed: it is older than the log; bring it forward with: tanpu restore --db URL FROM", l.Size, last.Size)
@@ -331,6 +353,9 @@ func (s *Sealer) sign(ctx context.Context, now time.Time) error {
 	}
 	last := s.Signer.Last()
 	if l.Size == last.Size && l.Signed == l.Size || l.Size == 0 {
+		if s.Unfit() != nil {
+			return s.extends(ctx, l)
+		}
 		return s.remind(ctx, l, now)
 	}
 	if err := s.extends(ctx, l); err != nil {

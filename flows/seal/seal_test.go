@@ -435,6 +435,9 @@ func TestTwoDatabasesOfOneKey(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "does not extend") {
 			t.Errorf("after another database's head of %d entries, one of %d: %v", signed.Size, mustLog(t, other.db).Size, err)
 		}
+		if theirs.Unfit() == nil || ours.Unfit() != nil {
+			t.Errorf("fit to be written to: ours %v, the other's %v", ours.Unfit(), theirs.Unfit())
+		}
 		if last := w.signer().Last(); last.Root != signed.Root {
 			t.Errorf("signed a head of %d entries that does not extend the one of %d", last.Size, signed.Size)
 		}
