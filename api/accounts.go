@@ -141,7 +141,7 @@ type AccountClaim struct {
 type Reversed struct {
 	Ref        string    `json:"ref" doc:"Of the reversal" example:"3.121.0"`
 	At         time.Time `json:"at"`
-	Why        string    `json:"why" enum:"retracted,replaced,rejudged"`
+	Why        string    `json:"why" enum:"retracted,replaced,rejudged,restated"`
 	By         string    `json:"by" doc:"The partner, or operator"`
 	Reason     string    `json:"reason,omitempty" maxLength:"1000"`
 	OwedMg     int64     `json:"liability_mg" doc:"What was not taken back, because it had gone into a lot: the partner owes it"`

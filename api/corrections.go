@@ -37,7 +37,7 @@ type Undone struct {
 	ID         string  `json:"id" doc:"The partner's own"`
 	Ref        string  `json:"ref" example:"3.120.5"`
 	Reversal   string  `json:"reversal" doc:"Where its reversal is recorded" example:"3.121.0"`
-	Why        string  `json:"why" enum:"retracted,replaced,rejudged"`
+	Why        string  `json:"why" enum:"retracted,replaced,rejudged,restated"`
 	Mg         int64   `json:"reduction_mg" doc:"Taken back: not above zero, unless a debit was"`
 	Points     int64   `json:"points_thousandths"`
 	OwedMg     int64   `json:"liability_mg" doc:"As much of that as had gone into a lot: the partner owes it"`

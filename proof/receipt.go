@@ -73,6 +73,7 @@ type ReceiptAgain struct {
 	At       int64  `json:"at"`
 	Rulebook int64  `json:"rulebook"`
 	Backfill bool   `json:"backfill,omitempty"`
+	Restated int64  `json:"restated,omitempty"` // the last restatement that was taken in besides those of the rulebook
 }
 
 // ReceiptPrivate is what only the member may see of a verdict: who else reported the act, and the earlier
@@ -215,7 +216,7 @@ func (r *Receipt) OfRow(row *claim.Row) {
 		Reduction: v.Milligrams, Points: v.Points, Holder: HolderName(row.Holder)}
 	r.Verdict.Operands.Other = ""
 	if a := row.Again; a != nil {
-		r.Again = &ReceiptAgain{Of: a.Of.String(), At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill}
+		r.Again = &ReceiptAgain{Of: a.Of.String(), At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill, Restated: a.Restated}
 	}
 	if row.Method != nil {
 		h := record.Hash(row.Method.Hash)
@@ -271,7 +272,7 @@ func (r *Receipt) row() (*claim.Row, ledger.Hash, error) {
 		if !ok {
 			return nil, ledger.Hash{}, fmt.Errorf("%q names no claim", a.Of)
 		}
-		row.Again = &claim.Again{Of: of, Basis: claim.Basis{At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill}}
+		row.Again = &claim.Again{Of: of, Basis: claim.Basis{At: a.At, Rulebook: a.Rulebook, Backfill: a.Backfill, Restated: a.Restated}}
 	}
 	private, err := r.private(row)
 	return row, private, err

@@ -217,7 +217,7 @@ func (v *verification) judged() error {
 	switch {
 	case v.batch.Correction != (v.row.Again != nil):
 		return errors.New("a correction judges claims in the place of others, and no other batch does")
-	case v.basis.At > v.batch.At || v.basis.Rulebook > v.batch.Rulebook:
+	case v.basis.At > v.batch.At || max(v.basis.Rulebook, v.basis.Restated) > v.batch.Rulebook:
 		return errors.New("the claim was judged by what came after its batch")
 	}
 	v.Judged = time.UnixMicro(v.batch.At).UTC()
@@ -374,8 +374,8 @@ func (v *verification) documents() error {
 			return fmt.Errorf("%s is no document", d.Entry.Name)
 		case sha256.Sum256([]byte(d.Text)) != d.Entry.SHA256:
 			return fmt.Errorf("the text of %s is not the one that was published", d.Entry.Name)
-		case d.Entry.Rulebook <= last || d.Entry.Rulebook > v.basis.Rulebook:
-			return fmt.Errorf("%s is rulebook %d, out of order or after the rulebook %d by which the claim was judged", d.Entry.Name, d.Entry.Rulebook, v.basis.Rulebook)
+		case d.Entry.Rulebook <= last || d.Entry.Rulebook > max(v.basis.Rulebook, v.basis.Restated):
+			return fmt.Errorf("%s is rulebook %d, out of order or after the rulebook %d by which the claim was judged", d.Entry.Name, d.Entry.Rulebook, max(v.basis.Rulebook, v.basis.Restated))
 		}
 		entry := record.Text(&d.Entry)
 		if err := CheckInclusion(treePath(d.Path), v.head.Size, d.Place, v.head.Root, tlog.RecordHash(entry)); err != nil {
@@ -385,10 +385,13 @@ func (v *verification) documents() error {
 			return fmt.Errorf("%s is in the log after the batch that was judged by it", d.Entry.Name)
 		}
 		last = d.Entry.Rulebook
-		list = append(list, rulebook.Document{Kind: d.Entry.Kind, Name: d.Entry.Name, Text: []byte(d.Text)})
+		list = append(list, rulebook.Document{Number: d.Entry.Rulebook, Kind: d.Entry.Kind, Name: d.Entry.Name, Text: []byte(d.Text)})
+	}
+	if n := v.basis.Restated; n != 0 && !slices.ContainsFunc(list, func(d rulebook.Document) bool { return d.Number == n && d.Kind == rulebook.Restating }) {
+		return fmt.Errorf("restatement %d, by which the claim was judged, is not in the receipt", n)
 	}
 	var err error
-	if v.book, err = rulebook.Bind(v.basis.Rulebook, list); err != nil {
+	if v.book, err = rulebook.Bind(v.basis.Rulebook, v.basis.Restated, list); err != nil {
 		return err
 	}
 	if n := int64(len(list)); n < v.basis.Rulebook {
@@ -412,10 +415,7 @@ func (v *verification) methodology() error {
 	if hash == nil {
 		return errors.New("the verdict names a methodology and not its text")
 	}
-	i := slices.IndexFunc(v.Receipt.Documents, func(d ReceiptDocument) bool {
-		return d.Entry.Kind == "methodology" && d.Entry.Name == named && d.Entry.SHA256 == *hash
-	})
-	if i < 0 {
+	if !slices.ContainsFunc(v.Receipt.Documents, func(d ReceiptDocument) bool { return d.is(named, *hash) }) {
 		return fmt.Errorf("the text of %s that the verdict names is not in the receipt", named)
 	}
 	if v.trust.Methodology != nil && sha256.Sum256(v.trust.Methodology) != *hash {
@@ -425,6 +425,18 @@ func (v *verification) methodology() error {
 		v.proved("裁定所用的正是您给出的方法学文本 %s。", "The claim was judged by the very text of %s that you gave.", named)
 	}
 	return nil
+}
+
+// is reports whether a document holds the text of a methodology: as a version, or to restate others by.
+func (d *ReceiptDocument) is(named string, hash record.Hash) bool {
+	switch d.Entry.Kind {
+	case "methodology":
+		return d.Entry.Name == named && d.Entry.SHA256 == hash
+	case rulebook.Restating:
+		r, err := rulebook.ParseRestatement(d.Entry.Name, []byte(d.Text))
+		return err == nil && r.Method == named && r.Hash == hash
+	}
+	return false
 }
 
 // verdict judges the claim again.
@@ -498,6 +510,9 @@ func (v *verification) caveats() {
 	if a := v.Receipt.Again; a != nil {
 		v.proved("这是一次更正：它代替申报 %s，按其到达时刻 %s 与第 %d 号规则文本裁定。", "This is a correction: it stands in the place of claim %s, judged as of %s by rulebook %d.",
 			a.Of, time.UnixMicro(a.At).UTC().Format(time.RFC3339), a.Rulebook)
+	}
+	if a := v.Receipt.Again; a != nil && a.Restated != 0 {
+		v.proved("并代入第 %d 号规则文本（重述）所命令的方法学文本。", "With the texts that restatements up to rulebook %d put in the place of others.", a.Restated)
 	}
 	v.notProved("用户当时已同意（授权在日志中只有加盐哈希，回执未附）。", "That the member had consented: the log has consents as salted hashes, and the receipt does not hold one.")
 	if len(v.row.Used) > 0 {

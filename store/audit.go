@@ -383,12 +383,12 @@ func (s *Snapshot) Claims(ctx context.Context, in Range, f func(*ClaimRow)) erro
 func (s *Snapshot) Reversals(ctx context.Context, in Range, f func(claim.Reversal)) error {
 	return s.within(ctx, in, func(r *raw) {
 		v := claim.Reversal{Account: r.integer(0), Milligrams: r.integer(5), Points: r.integer(6), OwedMilligrams: r.integer(7), OwedPoints: r.integer(8),
-			Next: int(r.integer(9)), Basis: claim.Basis{At: r.integer(10), Rulebook: r.integer(11), Backfill: r.integer(12) != 0},
-			Why: claim.Why(r.word(13)), By: r.word(14), Reason: strings.Clone(r.text(15))}
+			Next: int(r.integer(9)), Basis: claim.Basis{At: r.integer(10), Rulebook: r.integer(11), Backfill: r.integer(12) != 0, Restated: r.integer(13)},
+			Why: claim.Why(r.word(14)), By: r.word(15), Reason: strings.Clone(r.text(16))}
 		v.Ref = claim.Ref{Part: s.Part, Batch: r.integer(1), Ord: int(r.integer(2))}
 		v.Of = claim.Ref{Part: s.Part, Batch: r.integer(3), Ord: int(r.integer(4))}
 		f(v)
-	}, `SELECT account, batch, ord, of_batch, of_ord, mg, points, owed_mg, owed_points, next_ord, next_at, next_rulebook, next_backfill, why, who, reason
+	}, `SELECT account, batch, ord, of_batch, of_ord, mg, points, owed_mg, owed_points, next_ord, next_at, next_rulebook, next_backfill, next_restated, why, who, reason
 		FROM reversal WHERE part = $1 AND account BETWEEN $2 AND $3 ORDER BY account, batch, ord`)
 }
 

@@ -19,25 +19,17 @@ import (
 // MaxFile bounds the claims of an account that can be corrected: all of them are read at once.
 const MaxFile = 200_000
 
-// A File is what claim.Correct needs, and when the batches that it knows were judged.
-type File struct {
-	claim.File
-	Instants map[int64]claim.Micros
-}
-
 var errTooLong = fault.New(fault.TooLarge, "this account has more than %d claims: too many to be read at once", MaxFile)
 
-// File reads all that is recorded of one account. The error is fault.NotFound where there is no such account,
+// File reads all that is recorded of one account, but the rulebooks. The error is fault.NotFound where there is no such account,
 // and fault.Conflict where it was erased.
-func (tx *Tx) File(ctx context.Context, n claim.Number) (*File, error) {
-	f := &File{
-		File: claim.File{Part: tx.Part, Account: n, Links: map[string]*claim.Link{}, Known: claim.NewKnown(), Balances: map[ledger.Key]int64{}},
-	}
+func (tx *Tx) File(ctx context.Context, n claim.Number) (*claim.File, error) {
+	f := &claim.File{Part: tx.Part, Account: n, Links: map[string]*claim.Link{}, Known: claim.NewKnown(), Balances: map[ledger.Key]int64{}}
 	key, err := tx.keyOf(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	for _, read := range []func(context.Context, *File) error{tx.fileLinks, tx.fileClaims, tx.fileReversals, tx.fileInstants, tx.fileDerived} {
+	for _, read := range []func(context.Context, *claim.File) error{tx.fileLinks, tx.fileClaims, tx.fileReversals, tx.fileBatches, tx.fileDerived} {
 		if err := read(ctx, f); err != nil {
 			return nil, fmt.Errorf("reading account %s: %w", AccountID{tx.Part, n}, err)
 		}
@@ -88,7 +80,7 @@ func eachRow(ctx context.Context, q queryer, f func(scan func(...any) error) err
 	return rows.Err()
 }
 
-func (tx *Tx) fileLinks(ctx context.Context, f *File) error {
+func (tx *Tx) fileLinks(ctx context.Context, f *claim.File) error {
 	err := tx.each(ctx, f.Account, "SELECT link, programme, partner, scenarios, purposes, since, revoked FROM link WHERE part = $1 AND account = $2", func(scan func(...any) error) error {
 		l := &claim.Link{Account: f.Account}
 		var scenarios, purposes string
@@ -109,7 +101,7 @@ func (tx *Tx) fileLinks(ctx context.Context, f *File) error {
 	})
 }
 
-func (tx *Tx) fileClaims(ctx context.Context, f *File) error {
+func (tx *Tx) fileClaims(ctx context.Context, f *claim.File) error {
 	err := tx.each(ctx, f.Account, "SELECT "+readColumns+" FROM claim c WHERE c.part = $1 AND c.account = $2", func(scan func(...any) error) error {
 		if len(f.Claims) == MaxFile {
 			return errTooLong
@@ -148,19 +140,19 @@ func (r *ClaimRow) Row() (*claim.Row, error) {
 }
 
 const reversalColumns = "r.batch, r.ord, r.of_batch, r.of_ord, r.why, r.who, r.reason, r.mg, r.points, r.owed_mg, r.owed_points, " +
-	"r.next_ord, r.next_at, r.next_rulebook, r.next_backfill"
+	"r.next_ord, r.next_at, r.next_rulebook, r.next_backfill, r.next_restated"
 
 // scanReversal reads a reversal and whatever is selected behind it.
 func scanReversal(part int, account claim.Number, scan func(...any) error, more ...any) (r claim.Reversal, err error) {
 	r.Ref.Part, r.Of.Part, r.Account = part, part, account
 	var backfill int
 	err = scan(append([]any{&r.Ref.Batch, &r.Ref.Ord, &r.Of.Batch, &r.Of.Ord, &r.Why, &r.By, &r.Reason, &r.Milligrams, &r.Points, &r.OwedMilligrams, &r.OwedPoints,
-		&r.Next, &r.Basis.At, &r.Basis.Rulebook, &backfill}, more...)...)
+		&r.Next, &r.Basis.At, &r.Basis.Rulebook, &backfill, &r.Basis.Restated}, more...)...)
 	r.Basis.Backfill = backfill != 0
 	return r, err
 }
 
-func (tx *Tx) fileReversals(ctx context.Context, f *File) error {
+func (tx *Tx) fileReversals(ctx context.Context, f *claim.File) error {
 	err := tx.each(ctx, f.Account, "SELECT "+reversalColumns+" FROM reversal r WHERE r.part = $1 AND r.account = $2", func(scan func(...any) error) error {
 		r, err := scanReversal(tx.Part, f.Account, scan)
 		f.Reversals = append(f.Reversals, r)
@@ -172,8 +164,8 @@ func (tx *Tx) fileReversals(ctx context.Context, f *File) error {
 	return err
 }
 
-// fileInstants finds by what each batch was judged.
-func (tx *Tx) fileInstants(ctx context.Context, f *File) error {
+// fileBatches finds by what each batch was judged.
+func (tx *Tx) fileBatches(ctx context.Context, f *claim.File) error {
 	basis := map[int64]claim.Basis{}
 	for i := range f.Claims {
 		basis[f.Claims[i].Verdict.Ref.Batch] = claim.Basis{}
@@ -195,9 +187,9 @@ func (tx *Tx) fileInstants(ctx context.Context, f *File) error {
 			return err
 		},
 	})
-	f.Instants = make(map[int64]claim.Micros, len(basis))
-	for number, b := range basis {
-		f.Instants[number] = b.At
+	f.Batch = func(number int64) (claim.Basis, bool) {
+		b, ok := basis[number]
+		return b, ok
 	}
 	for i := range f.Claims {
 		f.Claims[i].Basis = basis[f.Claims[i].Verdict.Ref.Batch]
@@ -206,7 +198,7 @@ func (tx *Tx) fileInstants(ctx context.Context, f *File) error {
 }
 
 // fileDerived reads what follows from the account's claims.
-func (tx *Tx) fileDerived(ctx context.Context, f *File) error {
+func (tx *Tx) fileDerived(ctx context.Context, f *claim.File) error {
 	known := f.Known
 	for _, read := range []struct {
 		query string
@@ -307,7 +299,7 @@ func reversalRows(list []claim.Reversal) *bulk {
 	text := func(f func(*claim.Reversal) string) []string { return column(list, f) }
 	return &bulk{
 		table: "reversal", columns: "account bigint, batch bigint, ord bigint, of_batch bigint, of_ord bigint, why text, who text, reason text, " +
-			"mg bigint, points bigint, owed_mg bigint, owed_points bigint, next_ord bigint, next_at bigint, next_rulebook bigint, next_backfill bigint",
+			"mg bigint, points bigint, owed_mg bigint, owed_points bigint, next_ord bigint, next_at bigint, next_rulebook bigint, next_backfill bigint, next_restated bigint",
 		args: []any{
 			number(func(r *claim.Reversal) int64 { return r.Account }),
 			number(func(r *claim.Reversal) int64 { return r.Ref.Batch }),
@@ -330,6 +322,7 @@ func reversalRows(list []claim.Reversal) *bulk {
 				}
 				return 0
 			}),
+			number(func(r *claim.Reversal) int64 { return r.Basis.Restated }),
 		},
 	}
 }

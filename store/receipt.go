@@ -54,8 +54,8 @@ func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, erro
 	}
 	if r.Batch.Correction {
 		again := &claim.Again{Of: claim.Ref{Part: ref.Part}}
-		err = db.read.QueryRowContext(ctx, "SELECT of_batch, of_ord, next_at, next_rulebook, next_backfill <> 0 FROM reversal WHERE part = $1 AND account = $2 AND batch = $3 AND next_ord = $4",
-			ref.Part, account, ref.Batch, ref.Ord).Scan(&again.Of.Batch, &again.Of.Ord, &again.At, &again.Rulebook, &again.Backfill)
+		err = db.read.QueryRowContext(ctx, "SELECT of_batch, of_ord, next_at, next_rulebook, next_backfill <> 0, next_restated FROM reversal WHERE part = $1 AND account = $2 AND batch = $3 AND next_ord = $4",
+			ref.Part, account, ref.Batch, ref.Ord).Scan(&again.Of.Batch, &again.Of.Ord, &again.At, &again.Rulebook, &again.Backfill, &again.Restated)
 		if err != nil {
 			return nil, fmt.Errorf("reading in whose place claim %s was judged: %w", ref, err)
 		}

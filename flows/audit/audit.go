@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -78,6 +79,7 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 	if err := a.readKeys(ctx); err != nil {
 		return nil, err
 	}
+	a.restatements = restatements(documents, &a.findings)
 	ids, err := a.partitions(ctx, o.Workers)
 	if err != nil {
 		return nil, err
@@ -100,6 +102,8 @@ type audit struct {
 	gauge     gauge
 	keys      map[string]store.PartnerKey
 	testimony testimony // not changed any more once partitions are read
+
+	restatements map[int64]*rulebook.Restatement // by the rulebooks that they made
 
 	mu       sync.Mutex
 	report   Report   // its counts are guarded by mu until all partitions are read

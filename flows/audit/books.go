@@ -15,7 +15,7 @@ type books struct {
 	db *store.DB
 
 	mu   sync.Mutex
-	made map[int64]*rulebook.Rulebook // nil for one that cannot be made; guarded by mu
+	made map[[2]int64]*rulebook.Rulebook // by number, and by the last restatement since; nil for one that cannot be made; guarded by mu
 }
 
 // check goes through what is published: numbers without gaps, in order of time, texts as they were signed for.
@@ -38,26 +38,44 @@ func (b *books) check(documents []store.Document, found *findings) {
 	}
 }
 
-// book makes the rulebook of a number. One that cannot be made is a finding, once, and nil.
-func (b *books) book(ctx context.Context, number int64, found *findings) (*rulebook.Rulebook, error) {
+// restatements are those that were ordered, by the rulebooks that they made.
+func restatements(documents []store.Document, found *findings) map[int64]*rulebook.Restatement {
+	all := map[int64]*rulebook.Restatement{}
+	for _, d := range documents {
+		if d.Kind != rulebook.Restating {
+			continue
+		}
+		r, err := rulebook.ParseRestatement(d.Name, d.Body)
+		if err != nil {
+			found.add(Finding{Kind: Documents, Part: -1, Text: sprintf("rulebook %d, a restatement, cannot be read: %v", d.Rulebook, err)})
+			continue
+		}
+		all[d.Rulebook] = r
+	}
+	return all
+}
+
+// book makes the rulebook of a number, with the restatements since, up to one. One that cannot be made is a finding, once, and nil.
+func (b *books) book(ctx context.Context, number, restated int64, found *findings) (*rulebook.Rulebook, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if book, ok := b.made[number]; ok {
+	key := [2]int64{number, restated}
+	if book, ok := b.made[key]; ok {
 		return book, nil
 	}
 	if b.made == nil {
-		b.made = map[int64]*rulebook.Rulebook{}
+		b.made = map[[2]int64]*rulebook.Rulebook{}
 	}
 	last, err := b.db.Rulebook(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if number < 0 || number > last {
-		found.add(Finding{Kind: Documents, Part: -1, Text: sprintf("batches name rulebook %d, and the last that was published is %d", number, last)})
-		b.made[number] = nil
+	if number < 0 || number > last || restated > last {
+		found.add(Finding{Kind: Documents, Part: -1, Text: sprintf("batches name rulebook %d, and the last that was published is %d", max(number, restated), last)})
+		b.made[key] = nil
 		return nil, nil
 	}
-	book, err := publish.Load(ctx, b.db, number)
+	book, err := publish.LoadRestated(ctx, b.db, number, restated)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -65,6 +83,6 @@ func (b *books) book(ctx context.Context, number int64, found *findings) (*ruleb
 		found.add(Finding{Kind: Documents, Part: -1, Text: sprintf("rulebook %d cannot be read, so what it decided cannot be judged again: %v", number, err)})
 		book = nil
 	}
-	b.made[number] = book
+	b.made[key] = book
 	return book, nil
 }

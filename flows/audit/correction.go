@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/reason"
@@ -118,7 +119,7 @@ func (j *judge) correct(b *batch, rows []*store.ClaimRow, undone []claim.Reversa
 	for _, o := range j.who.objects {
 		f.Objects = append(f.Objects, claim.Registered{Object: o.object, At: o.at})
 	}
-	made, err := claim.Correct(f, j.request(rows, undone), b.number, claim.Basis{At: b.at, Rulebook: b.book.Number})
+	made, err := j.makeAgain(f, b, rows, undone)
 	if err != nil {
 		j.foundAccount(Corrections, n, "batch %d.%d cannot have been made: %v", j.Part, b.number, err)
 		j.who.partial = true
@@ -133,6 +134,7 @@ func (j *judge) correct(b *batch, rows []*store.ClaimRow, undone []claim.Reversa
 			j.counters[key] += amount
 		}
 	}
+	j.known = f.Known
 	j.spans, j.known.Spans = j.known.Spans, map[claim.Line][]claim.Span{}
 	for _, list := range j.spans {
 		sortSpans(list)
@@ -140,28 +142,28 @@ func (j *judge) correct(b *batch, rows []*store.ClaimRow, undone []claim.Reversa
 	j.remember(b, rows)
 }
 
-// request is the correction that must have been asked for.
-func (j *judge) request(rows []*store.ClaimRow, undone []claim.Reversal) *claim.Correction {
-	c := &claim.Correction{By: undone[0].By, Reason: undone[0].Reason}
-	for i := range undone {
-		v := &undone[i]
-		if !claim.Asked(v.Why, j.reasonOf(v.Of)) {
-			continue
+// makeAgain makes what a batch of corrections must have made.
+func (j *judge) makeAgain(f *claim.File, b *batch, rows []*store.ClaimRow, undone []claim.Reversal) (*claim.Outcome, error) {
+	now := claim.Basis{At: b.at, Rulebook: b.book.Number}
+	if restated := claim.Restatement(undone); restated != 0 {
+		ordered, ok := j.audit.restatements[restated]
+		if !ok || restated > now.Rulebook {
+			return nil, fmt.Errorf("rulebook %d is no restatement that was published before it", restated)
 		}
-		if c.Why == "" {
-			c.Why = v.Why
-		}
-		c.Of = append(c.Of, v.Of)
-		for k, r := range rows {
-			if v.Why == claim.Replaced && r.Verdict.Ref.Ord == v.Next {
-				c.With = &j.claims[k]
+		f.Batch = func(number int64) (claim.Basis, bool) {
+			o := j.partition.batch(number)
+			if o == nil || o.book == nil {
+				return claim.Basis{}, false
 			}
+			return claim.Basis{At: o.at, Rulebook: o.book.Number, Backfill: o.backfill}, true
 		}
+		return claim.Restate(f, restated, ordered.Reason, b.number)
 	}
-	if c.Why == claim.Replaced && c.With == nil {
-		c.With = &claim.Claim{} // of nobody: it cannot be one
+	said := make([]claim.Past, len(rows))
+	for i, r := range rows {
+		said[i].Claim, said[i].Verdict.Ref = &j.claims[i], r.Verdict.Ref
 	}
-	return c
+	return claim.Correct(f, claim.Request(undone, said, j.reasonOf), b.number, now)
 }
 
 // reasonOf is the verdict of one of the account's claims; "" where it is not there.

@@ -31,7 +31,7 @@ type judge struct {
 	widest  []claim.Near
 	docket  claim.Docket
 
-	book     func(number int64) (*rulebook.Rulebook, error)
+	book     func(claim.Basis) (*rulebook.Rulebook, error)
 	undone   []claim.Reversal // those of the account's claims that are still to come
 	before   []claim.Past     // its claims so far; only where there are reversals
 	passed   []claim.Reversal // its reversals so far

@@ -136,7 +136,7 @@ func (p *partition) readLeaves(ctx context.Context, b *store.BatchRow) error {
 	if ledger.Root(hashes) != b.Root {
 		p.foundBatch(Chain, b.Number, "its root is not that of its leaves")
 	}
-	book, err := p.audit.books.book(ctx, b.Rulebook, &p.audit.findings)
+	book, err := p.audit.books.book(ctx, b.Rulebook, 0, &p.audit.findings)
 	if err != nil {
 		return err
 	}

@@ -130,8 +130,8 @@ func (r *reach) readReversals(ctx context.Context) error {
 
 // readClaims judges account by account, with one account's claims in memory.
 func (r *reach) readClaims(ctx context.Context) error {
-	j := judge{reach: r, book: func(number int64) (*rulebook.Rulebook, error) {
-		book, err := r.audit.books.book(ctx, number, &r.audit.findings)
+	j := judge{reach: r, book: func(by claim.Basis) (*rulebook.Rulebook, error) {
+		book, err := r.audit.books.book(ctx, by.Rulebook, by.Restated, &r.audit.findings)
 		if err == nil && book == nil {
 			err = errors.New("its rulebook cannot be read")
 		}

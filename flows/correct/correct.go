@@ -92,7 +92,7 @@ func (d *Desk) correct(ctx context.Context, r Request, with *claim.Claim, clock 
 
 // A file is an account's, with what was found in it.
 type file struct {
-	*store.File
+	*claim.File
 	claims    map[claim.Ref]*claim.Past
 	reversals map[claim.Ref]*claim.Reversal // by the claim that they are of
 	said      int64                         // the batch that did before what is asked for; 0 for none
@@ -152,14 +152,14 @@ func (d *Desk) update(ctx context.Context, id store.AccountID, clock claim.Micro
 			return err
 		}
 		now := claim.Basis{At: tx.Now, Rulebook: tx.Rulebook}
-		outcome, err := claim.Correct(&f.File.File, c, tx.Number, now)
+		outcome, err := claim.Correct(f.File, c, tx.Number, now)
 		if err != nil {
 			return err
 		}
 		if len(outcome.Reversals) == 0 {
 			return errSaid
 		}
-		book, err := f.Book(tx.Rulebook)
+		book, err := f.Book(now)
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (d *Desk) open(ctx context.Context, tx *store.Tx, n claim.Number) (*file, e
 	if err != nil {
 		return nil, err
 	}
-	recorded.Book = func(number int64) (*rulebook.Rulebook, error) { return d.Books.Book(ctx, number) }
+	recorded.Book = func(by claim.Basis) (*rulebook.Rulebook, error) { return d.Books.Of(ctx, by) }
 	f := &file{File: recorded, claims: map[claim.Ref]*claim.Past{}, reversals: map[claim.Ref]*claim.Reversal{}}
 	for i := range f.Claims {
 		f.claims[f.Claims[i].Verdict.Ref] = &f.Claims[i]
@@ -206,8 +206,9 @@ func (done *Done) add(f *file, o *claim.Outcome) {
 
 // tell tells what a batch of before changed.
 func (done *Done) tell(f *file, batch int64) {
-	done.Batch, done.At = batch, f.Instants[batch]
-	for _, r := range f.File.Reversals {
+	basis, _ := f.Batch(batch)
+	done.Batch, done.At = batch, basis.At
+	for _, r := range f.Reversals {
 		if r.Ref.Batch != batch || f.claims[r.Of] == nil {
 			continue
 		}

@@ -47,27 +47,21 @@ func Ranges(s *store.Snapshot, f func(in store.Range) (rows int, err error)) err
 
 // A Person is what deciding about an account's claims needs to know of it besides them.
 type Person struct {
-	Key   [32]byte
-	Keyed bool // false once the key is gone
-	Links map[string]*claim.Link
-
-	objects []registered
-}
-
-type registered struct {
-	object string
-	at     claim.Micros
+	Key     [32]byte
+	Keyed   bool // false once the key is gone
+	Links   map[string]*claim.Link
+	Objects []claim.Registered
 }
 
 // At gives the person's links the objects that were registered by an instant.
 func (p *Person) At(at claim.Micros) {
-	if len(p.objects) == 0 {
+	if len(p.Objects) == 0 {
 		return
 	}
 	var objects []string
-	for _, o := range p.objects {
-		if o.at <= at {
-			objects = append(objects, o.object)
+	for _, o := range p.Objects {
+		if o.At <= at {
+			objects = append(objects, o.Object)
 		}
 	}
 	for _, l := range p.Links {
@@ -78,13 +72,14 @@ func (p *Person) At(at claim.Micros) {
 // People are the accounts of a range by number.
 type People struct {
 	All    map[claim.Number]*Person
-	Rows   int            // how many rows were read
-	Strays []claim.Number // accounts that have a link, and were never opened; one for each link
+	Undone map[claim.Number][]claim.Reversal // of their claims, in order
+	Rows   int                               // how many rows were read
+	Strays []claim.Number                    // accounts that have a link, and were never opened; one for each link
 }
 
 // ReadPeople reads the accounts of a range.
 func ReadPeople(ctx context.Context, s *store.Snapshot, in store.Range) (People, error) {
-	p := People{All: map[claim.Number]*Person{}}
+	p := People{All: map[claim.Number]*Person{}, Undone: map[claim.Number][]claim.Reversal{}}
 	err := s.Opened(ctx, in, func(n claim.Number, key []byte) {
 		who := &Person{Keyed: len(key) == len(Person{}.Key)}
 		copy(who.Key[:], key)
@@ -98,8 +93,14 @@ func ReadPeople(ctx context.Context, s *store.Snapshot, in store.Range) (People,
 		err = s.Objects(ctx, in, func(n claim.Number, object string, at int64) {
 			p.Rows++
 			if who := p.All[n]; who != nil {
-				who.objects = append(who.objects, registered{object, at})
+				who.Objects = append(who.Objects, claim.Registered{Object: object, At: at})
 			}
+		})
+	}
+	if err == nil {
+		err = s.Reversals(ctx, in, func(v claim.Reversal) {
+			p.Rows++
+			p.Undone[v.Account] = append(p.Undone[v.Account], v)
 		})
 	}
 	return p, err

@@ -98,15 +98,25 @@ func publish(ctx context.Context, db *store.DB, files []File, now time.Time) (Re
 
 // Load makes the rulebook of a number from what is published up to it.
 func Load(ctx context.Context, db *store.DB, number int64) (*rulebook.Rulebook, error) {
-	documents, err := db.Documents(ctx, number)
+	return LoadRestated(ctx, db, number, 0)
+}
+
+// LoadRestated makes the rulebook of a number with the restatements in it that came later, up to one.
+func LoadRestated(ctx context.Context, db *store.DB, number, restated int64) (*rulebook.Rulebook, error) {
+	documents, err := db.Documents(ctx, max(number, restated))
 	if err != nil {
 		return nil, err
 	}
+	return bound.bind(number, restated, Texts(documents))
+}
+
+// Texts are documents as rules read them.
+func Texts(documents []store.Document) []rulebook.Document {
 	list := make([]rulebook.Document, len(documents))
 	for i, d := range documents {
-		list[i] = rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body}
+		list[i] = rulebook.Document{Number: d.Rulebook, Kind: d.Kind, Name: d.Name, Text: d.Body}
 	}
-	return bound.bind(number, list)
+	return list
 }
 
 // bound keeps the rulebooks that were made last: the judges, desks and sealers of a process ask for the same, and to
@@ -115,17 +125,17 @@ var bound binder
 
 type binder struct {
 	mu   sync.Mutex
-	made map[[sha256.Size]byte]*rulebook.Rulebook // by number and texts; guarded by mu
+	made map[[sha256.Size]byte]*rulebook.Rulebook // by numbers and texts; guarded by mu
 }
 
 // maxBound bounds how many are kept.
 const maxBound = 16
 
-func (b *binder) bind(number int64, documents []rulebook.Document) (*rulebook.Rulebook, error) {
+func (b *binder) bind(number, restated int64, documents []rulebook.Document) (*rulebook.Rulebook, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d\n", number)
+	fmt.Fprintf(h, "%d %d\n", number, restated)
 	for _, d := range documents {
-		fmt.Fprintf(h, "%q %q %d\n%s", d.Kind, d.Name, len(d.Text), d.Text)
+		fmt.Fprintf(h, "%d %q %q %d\n%s", d.Number, d.Kind, d.Name, len(d.Text), d.Text)
 	}
 	key := [sha256.Size]byte(h.Sum(nil))
 	b.mu.Lock()
@@ -134,7 +144,7 @@ func (b *binder) bind(number int64, documents []rulebook.Document) (*rulebook.Ru
 	if book != nil {
 		return book, nil
 	}
-	book, err := rulebook.Bind(number, documents)
+	book, err := rulebook.Bind(number, restated, documents)
 	if err != nil {
 		return nil, err
 	}
@@ -298,6 +308,9 @@ func (s *shelf) with(files []File) (*shelf, Report, []store.Document, error) {
 				continue
 			} else if there && kind == "methodology" {
 				return nil, report, nil, fault.New(fault.Conflict, "%s: %s is published and cannot be changed; give the text a new version", f.Name, name)
+			}
+			if by, taken := after.restates(d); taken {
+				return nil, report, nil, fault.New(fault.Conflict, "%s: restatement %s has another text of %s; give this one a new version", f.Name, by, name)
 			}
 			after.put(d)
 			after.files[key{kind, name}] = f.Name

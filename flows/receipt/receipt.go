@@ -3,6 +3,7 @@ package receipt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -149,10 +150,15 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 	if err := m.signers(r); err != nil {
 		return err
 	}
-	if m.documents, err = m.db.Documents(m.ctx, basis(c).Rulebook); err != nil {
+	by := basis(c)
+	if m.documents, err = m.db.Documents(m.ctx, max(by.Rulebook, by.Restated)); err != nil {
 		return err
 	}
-	for _, d := range needed(m.documents, row) {
+	list, err := needed(m.documents, by, row)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
 		entry := record.Document{Rulebook: d.Rulebook, Kind: d.Kind, Name: d.Name, At: d.At, SHA256: d.Hash}
 		record.Text(&entry)
 		place, path, err := m.place(store.DocumentStream, 0, d.Rulebook)
@@ -160,9 +166,27 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 			return err
 		}
 		r.Documents = append(r.Documents, proof.ReceiptDocument{Entry: entry, Place: place, Path: path, Text: string(d.Body)})
-		m.texts = append(m.texts, rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body})
+		m.texts = append(m.texts, rulebook.Document{Number: d.Rulebook, Kind: d.Kind, Name: d.Name, Text: d.Body})
 		if d.Kind == "methodology" && d.Name == row.Verdict.Method {
 			row.Method = &methodology.Methodology{Hash: d.Hash}
+		}
+	}
+	return m.method(row)
+}
+
+// method finds the text that the verdict names, where it is one that restates others: then it may have taken the place of
+// a version of its name.
+func (m *maker) method(row *claim.Row) error {
+	for _, d := range m.texts {
+		if d.Kind != rulebook.Restating {
+			continue
+		}
+		r, err := rulebook.ParseRestatement(d.Name, d.Text)
+		if err != nil {
+			return err
+		}
+		if r.Method == row.Verdict.Method {
+			row.Method = &methodology.Methodology{Hash: r.Hash}
 		}
 	}
 	return nil
@@ -254,20 +278,58 @@ func (m *maker) signers(r *proof.Receipt) error {
 
 // needed are the documents that judging the claim asks: the programme as it was in force, all versions of its
 // methodology, the groups, and the factors.
-func needed(documents []store.Document, row *claim.Row) []store.Document {
+//
+// Where it was judged by what restatements put in the place of others, those too, with the groups and factors of their day.
+func needed(all []store.Document, by claim.Basis, row *claim.Row) ([]store.Document, error) {
+	documents := upTo(all, by.Rulebook)
+	list := neededOf(documents, methodOf(documents, row), row)
+	for _, d := range all {
+		if d.Kind != rulebook.Restating || d.Rulebook > max(by.Rulebook, by.Restated) {
+			continue
+		}
+		r, err := rulebook.ParseRestatement(d.Name, d.Body)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+		for _, l := range latest(upTo(all, r.Rulebook)) {
+			if l.Kind == "groups" || l.Kind == "factors" {
+				list = append(list, l)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b store.Document) int { return cmp.Compare(a.Rulebook, b.Rulebook) })
+	return slices.CompactFunc(list, func(a, b store.Document) bool { return a.Rulebook == b.Rulebook }), nil
+}
+
+// upTo are the documents up to a rulebook, of a list in order.
+func upTo(documents []store.Document, number int64) []store.Document {
+	n, _ := slices.BinarySearchFunc(documents, number+1, func(d store.Document, n int64) int { return cmp.Compare(d.Rulebook, n) })
+	return documents[:n]
+}
+
+// latest leaves out what was revised since.
+func latest(documents []store.Document) (list []store.Document) {
 	last := map[[2]string]int64{}
 	for _, d := range documents {
 		last[[2]string{d.Kind, d.Name}] = d.Rulebook
 	}
-	method := methodOf(documents, row)
+	for _, d := range documents {
+		if last[[2]string{d.Kind, d.Name}] == d.Rulebook {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func neededOf(documents []store.Document, method string, row *claim.Row) []store.Document {
 	version := func(d store.Document) bool {
 		return method != "" && d.Kind == "methodology" && strings.HasPrefix(d.Name, method+"@")
 	}
 	factors := slices.ContainsFunc(documents, func(d store.Document) bool { return version(d) && bytes.Contains(d.Body, []byte("factor(")) })
 	var list []store.Document
-	for _, d := range documents {
+	for _, d := range latest(documents) {
 		switch {
-		case last[[2]string{d.Kind, d.Name}] != d.Rulebook: // revised since
 		case d.Kind == "programme" && d.Name == row.Programme:
 			list = append(list, d)
 		case version(d), method != "" && d.Kind == "groups", factors && d.Kind == "factors":
@@ -296,7 +358,7 @@ func methodOf(documents []store.Document, row *claim.Row) string {
 // work writes the working, as whoever checks the receipt will find it.
 func (m *maker) work(r *proof.Receipt, c *store.Recorded, row *claim.Row) error {
 	by := basis(c)
-	book, err := rulebook.Bind(by.Rulebook, m.texts)
+	book, err := rulebook.Bind(by.Rulebook, by.Restated, m.texts)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/flows/past"
+	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/rulebook"
@@ -15,32 +16,32 @@ import (
 
 // A trial is a draft with the rulebooks that it is tried in.
 type trial struct {
+	db        *store.DB
 	draft     Draft
 	method    *methodology.Methodology // as it would be published today
 	from, to  time.Time
 	mark      *Watermark
 	published []*methodology.Methodology // the versions whose place it takes, by the last rulebook
-	documents []store.Document           // up to the watermark's rulebook
-	last      *rulebook.Rulebook
+	last      *rulebook.Rulebook         // up to the watermark
+	restated  int64                      // the rulebook that the draft made, once it is ordered; 0 before
 	gauge     past.Gauge
 
-	mu    sync.Mutex
-	books map[int64]*book // by number; guarded by mu
-}
-
-// A book is the rulebook of some batches with the draft in it.
-type book struct {
-	*rulebook.Rulebook
-	draft *methodology.Methodology
+	mu    sync.Mutex                   // guards what follows
+	texts []rulebook.Document          // up to the watermark's rulebook; once the draft is ordered, all that were needed
+	books map[int64]*rulebook.Rulebook // with the draft in them, by number
 }
 
 func newTrial(ctx context.Context, db *store.DB, d Draft, mark *Watermark) (*trial, error) {
-	t := &trial{draft: d, mark: mark, books: map[int64]*book{}}
-	var err error
-	if t.documents, err = db.Documents(ctx, mark.Rulebook); err != nil {
+	t := &trial{db: db, draft: d, mark: mark, books: map[int64]*rulebook.Rulebook{}}
+	documents, err := db.Documents(ctx, mark.Rulebook)
+	if err != nil {
 		return nil, err
 	}
-	if t.last, err = bind(mark.Rulebook, t.documents); err != nil {
+	if name, found := publish.Unfinished(documents); found {
+		return nil, fault.New(fault.Conflict, "restatement %s has begun and is not finished: until then its figures and those of what is recorded are mixed", name)
+	}
+	t.texts = publish.Texts(documents)
+	if t.last, err = rulebook.Bind(mark.Rulebook, 0, t.texts); err != nil {
 		return nil, err
 	}
 	_, m, err := t.last.Instead(d.File, d.Text, time.Time{}, time.Time{}, t.last)
@@ -62,41 +63,56 @@ func newTrial(ctx context.Context, db *store.DB, d Draft, mark *Watermark) (*tri
 			t.published = append([]*methodology.Methodology{old}, t.published...)
 		}
 	}
-	_, err = t.book(mark.Rulebook)
+	_, err = t.book(ctx, mark.Rulebook)
 	return t, err
 }
 
-func bind(number int64, documents []store.Document) (*rulebook.Rulebook, error) {
-	var list []rulebook.Document
-	for _, d := range documents {
-		if d.Rulebook <= number {
-			list = append(list, rulebook.Document{Kind: d.Kind, Name: d.Name, Text: d.Body})
-		}
-	}
-	return rulebook.Bind(number, list)
-}
-
-// book makes the rulebook of a number, with the draft. An error says that nothing can be tried.
-func (t *trial) book(number int64) (*book, error) {
+// book makes the rulebook of a number, with the draft and all that was restated before it. An error says that nothing can
+// be tried.
+func (t *trial) book(ctx context.Context, number int64) (*rulebook.Rulebook, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b, ok := t.books[number]; ok {
 		return b, nil
 	}
+	make := t.tried
+	if t.restated != 0 {
+		make = t.ordered
+	}
+	b, err := make(ctx, number)
+	if err == nil {
+		t.books[number] = b
+	}
+	return b, err
+}
+
+// tried puts the draft into a rulebook.
+func (t *trial) tried(_ context.Context, number int64) (*rulebook.Rulebook, error) {
 	if number < 0 || number > t.mark.Rulebook {
 		return nil, fmt.Errorf("a batch names rulebook %d, and the last that was published is %d: tanpu audit tells more", number, t.mark.Rulebook)
 	}
-	plain, err := bind(number, t.documents)
+	plain, err := rulebook.Bind(number, t.last.Restated, t.texts)
 	if err != nil {
 		return nil, err
 	}
-	b := &book{}
-	if b.Rulebook, b.draft, err = plain.Instead(t.draft.File, t.draft.Text, t.from, t.to, t.last); err != nil {
+	b, _, err := plain.Instead(t.draft.File, t.draft.Text, t.from, t.to, t.last)
+	if err != nil {
 		return nil, fault.New(fault.Invalid, "against rulebook %d: %s", number, err)
 	}
 	if err := b.Check(); err != nil && plain.Check() == nil { // what was published before the draft is not its fault
 		return nil, fmt.Errorf("with the draft in rulebook %d: %w", number, err)
 	}
-	t.books[number] = b
 	return b, nil
+}
+
+// ordered takes the draft, which is published as a restatement, with all others up to it.
+func (t *trial) ordered(ctx context.Context, number int64) (*rulebook.Rulebook, error) {
+	if n := len(t.texts); n == 0 || t.texts[n-1].Number < max(number, t.restated) {
+		documents, err := t.db.Documents(ctx, max(number, t.restated))
+		if err != nil {
+			return nil, err
+		}
+		t.texts = publish.Texts(documents)
+	}
+	return rulebook.Bind(number, t.restated, t.texts)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -17,9 +18,9 @@ type Course struct {
 	Known   *claim.Known // what the new outcomes leave: slots, usage, history and nets
 }
 
-// A Case is a recorded claim with two outcomes: the one that is recorded, and the one that follows from the draft.
+// A Case is a claim that stands, with two outcomes: the one that is recorded, and the one that follows from the draft.
 type Case struct {
-	At      claim.Micros // the instant at which both were found
+	By      claim.Basis // what the new one was found by; the old one, but for the texts
 	Old     *store.ClaimRow
 	New     claim.Row // for one that would have left no row now, only the claim, its programme and the verdict
 	Drafted bool      // the draft decided it; another text may still do so otherwise than before
@@ -31,6 +32,21 @@ func (c *Case) Changed() bool {
 	return o.Reason != n.Reason || o.Milligrams != n.Milligrams || o.Points != n.Points
 }
 
+// stays reports whether nothing has to be written for the new outcome to stand.
+func (c *Case) stays() (bool, error) {
+	o, n := &c.Old.Verdict, &c.New.Verdict
+	if o.Reason == n.Reason && o.Method == n.Method && o.Milligrams == n.Milligrams && o.Points == n.Points && c.Old.Holder == c.New.Holder &&
+		c.Old.Operands == claim.Operands(&n.Operands) && c.Old.Used == claim.Used(&c.New) {
+		return true, nil
+	}
+	row, err := c.Old.Row()
+	if err != nil {
+		return false, err
+	}
+	k := claim.Relived{Old: &claim.Past{Row: *row}, New: claim.Past{Row: c.New}}
+	return k.Stays(), nil
+}
+
 // Why a claim cannot be judged again.
 type Why string
 
@@ -39,7 +55,8 @@ const (
 	NoConsent Why = "no-consent" // the link that it names is not there
 	NoBatch   Why = "no-batch"   // its batch is not there
 	NoBody    Why = "no-body"    // what it reported cannot be read
-	Corrected Why = "corrected"  // a correction came between: what stands of the account is not what was judged in order of arrival
+	Erased    Why = "erased"     // the account's key is gone: nothing of it can be written again
+	Corrected Why = "corrected"  // a correction of the account could not have been made, had the draft been in force
 )
 
 // A visitor takes what the walk yields, which is good until the next.
@@ -52,11 +69,10 @@ type visitor interface {
 // A walk goes through one partition's past.
 type walk struct {
 	*store.Snapshot
+	ctx     context.Context
 	trial   *trial
 	mark    Mark
-	visitor visitor
-
-	batches []batch // in order of number, up to the mark
+	batches []batch // in order of number
 	people  past.People
 	order   []*store.ClaimRow // of one account
 	claims  []claim.Claim     // the same as they were reported
@@ -67,39 +83,46 @@ type walk struct {
 // A batch is what judging its claims again needs of its record.
 type batch struct {
 	number, at int64
-	book       *book
+	book       *rulebook.Rulebook
 	backfill   bool
 }
 
 // walk goes through a partition as it stands now, up to its mark.
 func (t *trial) walk(ctx context.Context, db *store.DB, part int, v visitor) error {
 	return db.Snapshot(ctx, part, func(s *store.Snapshot) error {
-		w := &walk{Snapshot: s, trial: t, mark: t.mark.Parts[part], visitor: v}
-		if err := w.readBatches(ctx); err != nil {
+		w := &walk{Snapshot: s, ctx: ctx, trial: t, mark: t.mark.Parts[part]}
+		if err := w.readBatches(w.mark.Batch, v); err != nil {
 			return err
 		}
-		return past.Ranges(s, func(in store.Range) (int, error) { return w.accounts(ctx, in) })
+		return w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error {
+			w.visit(v, rows, undone, w.mark.Batch)
+			return nil
+		})
 	})
 }
 
-// readBatches reads the batches up to the mark, and makes sure that it is the one that is meant.
-func (w *walk) readBatches(ctx context.Context) error {
+// readBatches reads the batches up to one, and makes sure that the one at the mark is the one that is meant. The visitor
+// hears of those up to the mark.
+func (w *walk) readBatches(upto int64, v visitor) error {
 	var at claim.Micros
 	var hash ledger.Hash
 	var failed error
-	err := w.Snapshot.Records(ctx, w.mark.Batch, func(b *store.BatchRow) {
+	err := w.Snapshot.Records(w.ctx, upto, func(b *store.BatchRow) {
 		if failed != nil {
 			return
 		}
-		var book *book
-		if book, failed = w.trial.book(b.Rulebook); failed != nil {
+		kept := batch{number: b.Number, at: b.At, backfill: b.Backfill}
+		if kept.book, failed = w.trial.book(w.ctx, b.Rulebook); failed != nil {
 			return
 		}
-		if counts, ok := claim.ParseCounts(b.Counts); ok {
-			w.visitor.counts(counts)
+		w.batches = append(w.batches, kept)
+		if b.Number > w.mark.Batch {
+			return
 		}
 		at, hash = b.At, b.Hash
-		w.batches = append(w.batches, batch{b.Number, b.At, book, b.Backfill})
+		if counts, ok := claim.ParseCounts(b.Counts); ok && v != nil {
+			v.counts(counts)
+		}
 	})
 	if failed != nil {
 		return failed
@@ -110,63 +133,75 @@ func (w *walk) readBatches(ctx context.Context) error {
 	return w.mark.check(at, hash)
 }
 
-// accounts goes through the accounts of a range.
-func (w *walk) accounts(ctx context.Context, in store.Range) (rows int, err error) {
-	if w.people, err = past.ReadPeople(ctx, w.Snapshot, in); err != nil {
-		return 0, err
-	}
-	rows = w.people.Rows
-	claims := 0
-	err = past.Claims(ctx, w.Snapshot, in, func(list []store.ClaimRow) {
-		claims += len(list)
-		w.account(list)
+// accounts runs f on the claims of each account, and on their reversals in order.
+func (w *walk) accounts(f func(rows []store.ClaimRow, undone []claim.Reversal) error) error {
+	return past.Ranges(w.Snapshot, func(in store.Range) (rows int, err error) {
+		if w.people, err = past.ReadPeople(w.ctx, w.Snapshot, in); err != nil {
+			return 0, err
+		}
+		rows = w.people.Rows
+		claims := 0
+		var failed error
+		err = past.Claims(w.ctx, w.Snapshot, in, func(list []store.ClaimRow) {
+			claims += len(list)
+			if failed == nil {
+				failed = f(list, w.people.Undone[list[0].Account])
+			}
+		})
+		w.trial.gauge.Add(int64(len(w.people.All)), int64(claims))
+		if failed != nil {
+			return rows, failed
+		}
+		return rows + claims, err
 	})
-	w.trial.gauge.Add(int64(len(w.people.All)), int64(claims))
-	return rows + claims, err
 }
 
-// account judges those of an account's claims again that are not above the mark.
-func (w *walk) account(rows []store.ClaimRow) {
+// visit tells a visitor of an account up to a batch.
+func (w *walk) visit(v visitor, rows []store.ClaimRow, undone []claim.Reversal, upto int64) {
+	switch why, claims := w.tell(rows, undone, upto); {
+	case claims == 0:
+	case why != "":
+		v.unjudged(why, claims)
+	default:
+		v.course(&w.course)
+	}
+}
+
+// tell makes the course of an account up to a batch, of so many claims, or says why it cannot. Nothing in it reads anything.
+func (w *walk) tell(rows []store.ClaimRow, undone []claim.Reversal, upto int64) (why Why, claims int) {
 	w.order = w.order[:0]
+	again := false
 	for i := range rows {
-		if rows[i].Verdict.Ref.Batch <= w.mark.Batch {
+		if rows[i].Verdict.Ref.Batch <= upto {
 			w.order = append(w.order, &rows[i])
+			again = again || rows[i].Times != 0
 		}
+	}
+	for len(undone) > 0 && undone[len(undone)-1].Ref.Batch > upto {
+		undone = undone[:len(undone)-1]
 	}
 	if len(w.order) == 0 {
-		return
+		return "", 0
 	}
-	why := w.corrected()
-	if why == "" {
-		why = w.judge(rows[0].Account)
+	who := w.people.All[rows[0].Account]
+	switch {
+	case who == nil:
+		return NoAccount, len(w.order)
+	case !who.Keyed:
+		return Erased, len(w.order)
 	}
-	if why != "" {
-		w.visitor.unjudged(why, len(w.order))
-		return
+	w.course = Course{Part: w.Part, Account: rows[0].Account, Cases: w.course.Cases[:0]}
+	if len(undone) > 0 || again {
+		return w.corrected(who, undone)
 	}
-	w.visitor.course(&w.course)
+	return w.judge(who), len(w.order)
 }
 
-// corrected finds whether any of an account's claims was reversed or judged again by then: what came after the mark
-// changes no report that goes up to it.
-func (w *walk) corrected() Why {
-	for _, c := range w.order {
-		if c.Reversed != 0 && c.Reversed <= w.mark.Batch || c.Times != 0 {
-			return Corrected
-		}
-	}
-	return ""
-}
-
-// judge makes the account's course. Nothing in it reads anything.
-func (w *walk) judge(account claim.Number) (why Why) {
-	who := w.people.All[account]
-	if who == nil {
-		return NoAccount
-	}
+// judge makes the course of an account that was never corrected.
+func (w *walk) judge(who *past.Person) (why Why) {
 	w.retrial.Begin()
 	w.claims = w.claims[:0]
-	w.course = Course{Part: w.Part, Account: account, Cases: w.course.Cases[:0], Known: w.retrial.Known}
+	w.course.Known = w.retrial.Known
 	past.Arrived(w.order, func(rows []*store.ClaimRow) {
 		if why == "" {
 			why = w.batch(who, rows)
@@ -194,13 +229,13 @@ func (w *walk) batch(who *past.Person, rows []*store.ClaimRow) Why {
 	}
 	claims := w.claims[first:]
 	who.At(b.at)
-	o := w.retrial.Judge(claim.Session{Book: b.book.Rulebook, At: b.at, Backfill: b.backfill}, w.Part, b.number, claims, who.Links)
+	o := w.retrial.Judge(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, w.Part, b.number, claims, who.Links)
 	made := o.Rows
 	for i, r := range rows {
-		c := Case{At: b.at, Old: r}
+		c := Case{By: b.basis(), Old: r}
 		if len(made) > 0 && made[0].Claim == &claims[i] {
 			c.New, made = made[0], made[1:]
-			c.Drafted = c.New.Method == b.book.draft
+			c.Drafted = c.New.Method == b.book.Last()
 		} else {
 			c.New = claim.Row{Claim: &claims[i], Programme: r.Programme, Verdict: o.Verdicts[i]}
 		}
@@ -208,6 +243,52 @@ func (w *walk) batch(who *past.Person, rows []*store.ClaimRow) Why {
 		w.course.Cases = append(w.course.Cases, c)
 	}
 	return ""
+}
+
+// corrected makes the course of an account of which claims were corrected or restated before: corrections are made in it
+// where they were made. Each claim that stands is one case.
+func (w *walk) corrected(who *past.Person, undone []claim.Reversal) (Why, int) {
+	f := &claim.File{Part: w.Part, Account: w.course.Account, Links: who.Links, Objects: who.Objects, Reversals: undone,
+		Batch: func(number int64) (claim.Basis, bool) {
+			if b := w.find(number); b != nil {
+				return b.basis(), true
+			}
+			return claim.Basis{}, false
+		}}
+	rows := make(map[claim.Ref]*store.ClaimRow, len(w.order))
+	past.Arrived(w.order, func([]*store.ClaimRow) {})
+	for _, r := range w.order {
+		row, err := r.Row()
+		switch {
+		case err != nil:
+			return NoBody, len(w.order)
+		case who.Links[r.Sub] == nil:
+			return NoConsent, len(w.order)
+		case w.find(r.Verdict.Ref.Batch) == nil:
+			return NoBatch, len(w.order)
+		}
+		rows[r.Verdict.Ref] = r
+		f.Claims = append(f.Claims, claim.Past{Row: *row})
+	}
+	life, err := f.Relive(func(by claim.Basis) (*rulebook.Rulebook, error) { return w.trial.book(w.ctx, by.Rulebook) })
+	if err != nil {
+		return Corrected, len(w.order)
+	}
+	w.course.Known = life.Known
+	for i := range life.Cases {
+		k := &life.Cases[i]
+		c := Case{By: k.New.Basis, Old: rows[k.Old.Verdict.Ref], New: k.New.Row}
+		c.New.Verdict.Ref = c.Old.Verdict.Ref
+		if book, err := w.trial.book(w.ctx, k.New.Basis.Rulebook); err == nil && c.New.Method != nil {
+			c.Drafted = c.New.Method == book.Last()
+		}
+		w.course.Cases = append(w.course.Cases, c)
+	}
+	return "", len(w.course.Cases)
+}
+
+func (b *batch) basis() claim.Basis {
+	return claim.Basis{At: b.at, Rulebook: b.book.Number, Backfill: b.backfill}
 }
 
 // find finds a batch by its number. Numbers are dense, or the walk has a batch too few.

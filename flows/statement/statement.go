@@ -112,7 +112,7 @@ func (m *maker) post(p store.Posted) error {
 	if p.Batch.Correction {
 		basis = m.basis[ref]
 	}
-	book, err := m.books.Book(m.ctx, basis.Rulebook)
+	book, err := m.books.Of(m.ctx, basis)
 	if err != nil {
 		return err
 	}

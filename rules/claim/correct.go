@@ -42,8 +42,8 @@ func Curable(code reason.Code) bool {
 //     their share of a cap;
 //   - the claims that lost to it as overlaps, against everything that counts now.
 //
-// Each by the instant and the rulebook by which it was judged before. One that comes out as it was is left as it is;
-// otherwise it is reversed, and stands again in this batch. What a cap refused stays refused: caps are filled in the
+// Each by the instant and the rulebook by which it was judged before, and by what was ordered of its day since. One that
+// comes out as it was is left as it is; otherwise it is reversed, and stands again in this batch. What a cap refused stays refused: caps are filled in the
 // order in which claims come, and a correction comes late.
 //
 // What the member has spent, or what has gone into a lot, and is not made good by claims judged again, is charged to
@@ -58,8 +58,12 @@ func Correct(f *File, r *Correction, number int64, now Basis) (*Outcome, error) 
 		return nil, err
 	}
 	f.Known.Spans = spans
+	book, err := f.Book(now)
+	if err != nil {
+		return nil, err
+	}
 	c := &correcting{
-		File: f, request: r, number: number, now: now, places: places,
+		File: f, request: r, number: number, now: now, restated: book.Restated, places: places,
 		before: &Known{Slots: maps.Clone(f.Known.Slots), Usage: maps.Clone(f.Known.Usage), Kept: maps.Clone(f.Known.Kept)},
 		work:   Outcome{Changed: NewKnown(), Counts: Counts{}},
 	}
@@ -74,10 +78,11 @@ func Correct(f *File, r *Correction, number int64, now Basis) (*Outcome, error) 
 // correcting is a correction on its way.
 type correcting struct {
 	*File
-	request *Correction
-	number  int64
-	now     Basis
-	places  map[Ref]*Past
+	request  *Correction
+	number   int64
+	now      Basis
+	restated int64 // the last restatement that is published
+	places   map[Ref]*Past
 
 	targets []*standing // what is corrected; those that were refused have no docket
 	turns   []*turn     // what is judged, in order of arrival
@@ -128,8 +133,8 @@ func (c *correcting) name() error {
 
 // successor finds what takes a corrected claim's place.
 func (c *correcting) successor(s *standing) error {
-	t := &turn{old: s, claim: s.Claim, basis: s.Basis, times: s.Times + 1}
-	t.basis.Rulebook = c.now.Rulebook
+	t := &turn{old: s, claim: s.Claim, basis: s.Basis.under(c.restated), times: s.Times + 1}
+	t.basis.Rulebook, t.basis.Restated = c.now.Rulebook, 0
 	switch c.request.Why {
 	case Retracted:
 		return nil
@@ -180,7 +185,7 @@ func (c *correcting) lost() error {
 			return err
 		}
 		if slices.ContainsFunc(c.targets, func(o *standing) bool { return o.docket != nil && o.clashes(s) }) {
-			c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis, times: s.Times + 1})
+			c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis.under(c.restated), times: s.Times + 1})
 		}
 	}
 	return nil
@@ -230,7 +235,7 @@ func (c *correcting) reach() error {
 			if p.accepted() {
 				note(s)
 			}
-			c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis, times: s.Times + 1, holding: p.accepted()})
+			c.turns = append(c.turns, &turn{old: s, claim: s.Claim, basis: s.Basis.under(c.restated), times: s.Times + 1, holding: p.accepted()})
 			taken[p], more = true, true
 		}
 	}
@@ -367,7 +372,7 @@ func (c *correcting) takeBack(s *standing) error {
 func (p *Past) series() ledger.Asset { return ledger.Series(p.Programme, p.Verdict.Method, p.Vintage) }
 
 func (p *Past) points(f *File) (ledger.Asset, error) {
-	book, err := f.Book(p.Basis.Rulebook)
+	book, err := f.Book(p.Basis)
 	if err != nil {
 		return "", err
 	}

@@ -23,8 +23,10 @@ type File struct {
 
 	// Pooled says whether a claim's reduction went into a lot; nil where there are no lots.
 	Pooled func(Ref, ledger.Asset) bool
-	// Book finds the rulebook of a number.
-	Book func(number int64) (*rulebook.Rulebook, error)
+	// Book finds the rulebook by which something was judged.
+	Book func(Basis) (*rulebook.Rulebook, error)
+	// Batch finds by what a batch was judged in which claims or reversals stand. Only Relive asks.
+	Batch func(number int64) (Basis, bool)
 }
 
 // A Registered object is the account's from an instant on.
@@ -78,7 +80,7 @@ func (f *File) arrange() (places map[Ref]*Past, err error) {
 
 // session is what a claim was judged in, and links the one that it names, with the objects that were registered by then.
 func (f *File) session(b Basis) (Session, error) {
-	book, err := f.Book(b.Rulebook)
+	book, err := f.Book(b)
 	return Session{Book: book, At: b.At, Backfill: b.Backfill}, err
 }
 
@@ -189,7 +191,7 @@ func (f *File) spans() (map[Line][]Span, error) {
 		if !p.accepted() || p.Group == "" {
 			continue
 		}
-		book, err := f.Book(p.Basis.Rulebook)
+		book, err := f.Book(p.Basis)
 		if err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ func (w *memory) judge(t testing.TB, s claim.Session, claims []claim.Claim) *cla
 // file is all that the memory holds of one account.
 func (w *memory) file(account claim.Number) *claim.File {
 	f := &claim.File{Part: 3, Account: account, Links: w.links, Known: claim.NewKnown(), Balances: map[ledger.Key]int64{},
-		Book: func(int64) (*rulebook.Rulebook, error) { return w.book, nil }}
+		Book: func(claim.Basis) (*rulebook.Rulebook, error) { return w.book, nil }}
 	for _, l := range w.links {
 		for _, o := range l.Objects {
 			f.Objects = append(f.Objects, claim.Registered{Object: o})

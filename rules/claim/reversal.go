@@ -10,6 +10,15 @@ type Basis struct {
 	At       Micros
 	Rulebook int64
 	Backfill bool
+	Restated int64 // the last restatement that is taken into the rulebook, though it came later; 0 for none
+}
+
+// under is the basis with a restatement that was published since.
+func (b Basis) under(restated int64) Basis {
+	if restated > b.Rulebook {
+		b.Restated = max(b.Restated, restated)
+	}
+	return b
 }
 
 // Again says in whose place a claim was judged, and by what: not by the instant and the rulebook of its own batch,
@@ -26,6 +35,7 @@ const (
 	Retracted Why = "retracted" // its partner takes it back
 	Replaced  Why = "replaced"  // its partner reports it otherwise
 	Rejudged  Why = "rejudged"  // it was judged again, by an operator's decision or because of another correction
+	Restated  Why = "restated"  // another text was put in the place of the one by which it, or one before it, was judged
 )
 
 // Asked reports whether a reversal that says why is of a claim that was to be corrected, and not of one that was judged
@@ -93,6 +103,9 @@ func appendAgain(b []byte, a *Again) []byte {
 	b = appendInt(b, "rulebook", a.Rulebook)
 	if a.Backfill {
 		b = append(b, `,"backfill":true`...)
+	}
+	if a.Restated != 0 {
+		b = appendInt(b, "restated", a.Restated)
 	}
 	return append(b, '}')
 }

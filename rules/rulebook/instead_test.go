@@ -54,14 +54,14 @@ func TestInstead(t *testing.T) {
 
 // What a draft names and a rulebook has not yet comes from a later one, and only that.
 func TestInsteadOfLater(t *testing.T) {
-	early, late := []Document{{"groups", "a", []byte("trip: {kind: spans, tolerance: 60s, span: 24h, title: a trip}\n")}}, []Document(nil)
+	early, late := []Document{{1, "groups", "a", []byte("trip: {kind: spans, tolerance: 60s, span: 24h, title: a trip}\n")}}, []Document(nil)
 	late = append(late, early...)
-	late = append(late, Document{"groups", "b", []byte("day: {kind: total, period: day, repeat: refuse, title: a day}\nother: {kind: act, title: an act}\n")})
-	first, err := Bind(1, early)
+	late = append(late, Document{2, "groups", "b", []byte("day: {kind: total, period: day, repeat: refuse, title: a day}\nother: {kind: act, title: an act}\n")})
+	first, err := Bind(1, 0, early)
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, err := Bind(2, late)
+	last, err := Bind(2, 0, late)
 	if err != nil {
 		t.Fatal(err)
 	}

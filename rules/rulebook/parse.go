@@ -167,8 +167,10 @@ func (b *Rulebook) checkScenario(p *Programme, name string) error {
 	if len(versions) == 0 {
 		return invalid(p, name, "there is no methodology %s%s", id, document.Meant(id, sortedKeys(b.methods)))
 	}
-	if b.instead != nil && b.instead.method.ID == id {
-		versions = append(versions, b.instead.method)
+	for _, i := range b.insteads {
+		if i.method.ID == id {
+			versions = append(versions, i.method)
+		}
 	}
 	for _, m := range versions {
 		if m.Zone.String() != p.Zone.String() {

@@ -16,14 +16,16 @@ import (
 // A Rulebook never changes once it is made and can be shared.
 type Rulebook struct {
 	Number     int64
+	Restated   int64 // the last restatement in it; 0 for none
 	Programmes map[string]*Programme
 	Groups     map[string]methodology.Group
 
 	methods   map[string][]*methodology.Methodology // by id, the latest from first
 	including map[methodology.Inclusion]methodology.Group
 	groups    map[string]*methodology.Group
-	factors   methodology.Factors // where it was bound from documents
-	instead   *instead
+	factors   methodology.Factors                // where it was bound from documents
+	published map[*methodology.Methodology]int64 // by which rulebook; where it was bound from documents
+	insteads  []*instead                         // in the order in which they were put in the place of others
 }
 
 // New binds documents together into a rulebook.
@@ -59,19 +61,31 @@ func New(number int64, groups map[string]methodology.Group, methods []*methodolo
 }
 
 // Method finds the version in force at an instant (µs UTC): the one with the latest from that is not
-// after it, or nil when there is none or that one has ended.
+// after it, or nil when there is none or that one has ended. Where a restatement holds, it is asked before all
+// versions that were published before it.
 func (b *Rulebook) Method(id string, at int64) *methodology.Methodology {
-	if b.instead.holds(id, at) {
-		return b.instead.method
-	}
+	i := b.restating(id, at)
 	for _, m := range b.methods[id] {
-		if m.From.UnixMicro() > at {
+		if m.From.UnixMicro() > at || i != nil && b.published[m] < i.number {
 			continue
 		}
 		if !m.To.IsZero() && m.To.UnixMicro() <= at {
 			return nil
 		}
 		return m
+	}
+	if i != nil {
+		return i.method
+	}
+	return nil
+}
+
+// restating finds the text that stands in the place of the versions of an id; nil for none.
+func (b *Rulebook) restating(id string, at int64) *instead {
+	for _, i := range slices.Backward(b.insteads) {
+		if i.holds(id, at) {
+			return i
+		}
 	}
 	return nil
 }
@@ -96,17 +110,24 @@ func (b *Rulebook) begins(id string) []time.Time {
 	for _, m := range b.methods[id] {
 		all = append(all, m.From)
 	}
-	if i := b.instead; i != nil && i.method.ID == id {
-		all = append(all, i.from, i.to)
+	for _, i := range b.insteads {
+		if i.method.ID == id {
+			all = append(all, i.from, i.to)
+		}
 	}
 	return all
 }
 
-// Methods lists all versions of all methodologies, by id and from the oldest.
+// Methods lists all versions of all methodologies, by id and from the oldest, those that only restate included.
 func (b *Rulebook) Methods() []*methodology.Methodology {
 	var out []*methodology.Methodology
 	for _, versions := range b.methods {
 		out = append(out, versions...)
+	}
+	for _, i := range b.insteads {
+		if !slices.ContainsFunc(out, func(m *methodology.Methodology) bool { return m.Hash == i.method.Hash }) {
+			out = append(out, i.method)
+		}
 	}
 	slices.SortFunc(out, func(x, y *methodology.Methodology) int {
 		return cmp.Or(cmp.Compare(x.ID, y.ID), x.From.Compare(y.From), cmp.Compare(x.Version, y.Version))

@@ -278,6 +278,7 @@ CREATE TABLE reversal (
   next_at bigint NOT NULL,
   next_rulebook bigint NOT NULL,
   next_backfill integer NOT NULL,
+  next_restated bigint NOT NULL,
   PRIMARY KEY (part, account, batch, ord)
 );
 GRANT INSERT, SELECT ON reversal TO {runtime};

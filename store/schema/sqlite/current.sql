@@ -145,7 +145,7 @@ CREATE TABLE reversal (
   part INTEGER NOT NULL, account INTEGER NOT NULL, batch INTEGER NOT NULL, ord INTEGER NOT NULL, of_batch INTEGER NOT NULL, of_ord INTEGER NOT NULL,
   why TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,
   mg INTEGER NOT NULL, points INTEGER NOT NULL, owed_mg INTEGER NOT NULL, owed_points INTEGER NOT NULL,
-  next_ord INTEGER NOT NULL, next_at INTEGER NOT NULL, next_rulebook INTEGER NOT NULL, next_backfill INTEGER NOT NULL,
+  next_ord INTEGER NOT NULL, next_at INTEGER NOT NULL, next_rulebook INTEGER NOT NULL, next_backfill INTEGER NOT NULL, next_restated INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (part, account, batch, ord)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER reversal_no_delete BEFORE DELETE ON reversal BEGIN SELECT RAISE(ABORT, 'reversal is append-only'); END;
