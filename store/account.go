@@ -283,7 +283,7 @@ type ClaimRow struct {
 	Body      string
 	Operands  string
 	Used      string
-	Verdict   claim.Verdict // without operands: see Operands
+	Verdict   claim.Verdict // read in a range, without operands: see Operands
 	Times     int           // how often it was judged again
 	Reversed  int64         // the batch that reversed it; 0 while it stands
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -132,6 +133,11 @@ func (r *ClaimRow) Row() (*claim.Row, error) {
 	}
 	row := &claim.Row{Claim: &said, Body: r.Body, Account: r.Account, Link: r.Link, Programme: r.Programme, Group: r.Group, Vintage: r.Vintage,
 		Holder: r.Holder, Verdict: r.Verdict, Times: r.Times}
+	if r.Operands != "" {
+		if err := json.Unmarshal([]byte(r.Operands), &row.Verdict.Operands); err != nil {
+			return nil, fmt.Errorf("claim %s has operands that could not have been recorded: %w", r.Verdict.Ref, err)
+		}
+	}
 	for line := range strings.Lines(r.Used) {
 		what, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		row.Used = append(row.Used, methodology.Use{What: what, Value: value})

@@ -202,15 +202,16 @@ func tried(t *testing.T, db *store.DB, draft string) map[string]outcome {
 	return all
 }
 
-// judged is what became of each claim, by its id.
+// judged is what became of each claim that stands, by its id.
 func judged(t *testing.T, db *store.DB) map[string]outcome {
 	t.Helper()
 	all := map[string]outcome{}
 	for part := range db.Parts {
 		err := db.Snapshot(t.Context(), part, func(s *store.Snapshot) error {
 			return s.Claims(t.Context(), store.Range{From: 1, To: s.Accounts}, func(c *store.ClaimRow) {
-				v := &c.Verdict
-				all[c.ID] = outcome{v.Reason, v.Milligrams, v.Points, v.Method}
+				if v := &c.Verdict; c.Reversed == 0 {
+					all[c.ID] = outcome{v.Reason, v.Milligrams, v.Points, v.Method}
+				}
 			})
 		})
 		if err != nil {

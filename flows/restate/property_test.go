@@ -10,11 +10,13 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tanpu/tanpu/flows/correct"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/link"
 	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/flows/restate"
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
@@ -125,6 +127,7 @@ type life struct {
 	from, to  string              // its days, "" for all
 	known     string              // since when the first version holds
 	batches   []lived
+	changes   []change
 	revisedAt int // before which batch the programmes are revised
 }
 
@@ -133,6 +136,14 @@ type lived struct {
 	backfill bool
 	hours    int // that pass before
 	claims   []said
+}
+
+// A change is a correction by the partner, or a judgement again by the operator, of a claim that was said before.
+type change struct {
+	after, batch, claim int // after which batch; of which claim of which batch
+	how                 string
+	amount              int
+	failed              bool // nobody is told so in another life either
 }
 
 // said is a claim before its member has a sub.
@@ -254,6 +265,58 @@ func (l *life) say(t *testing.T, db *store.DB, subs map[string]string) {
 			t.Error(err)
 			return
 		}
+		for k := range l.changes {
+			if c := &l.changes[k]; c.after == i {
+				l.change(t, db, subs, c, now)
+			}
+		}
+	}
+}
+
+// change corrects a claim, unless that failed in another life.
+func (l *life) change(t *testing.T, db *store.DB, subs map[string]string, c *change, now time.Time) {
+	if c.failed {
+		return
+	}
+	said := l.batches[c.batch].claims[c.claim]
+	ctx, desk, part := context.Background(), correct.New(db), l.batches[c.batch].part
+	r := correct.Request{Subject: subs[fmt.Sprint(part, said.member, said.partner)], Partner: said.partner, ID: said.ID, By: said.partner, Reason: "it was so"}
+	var err error
+	switch c.how {
+	case "retract":
+		_, err = desk.Retract(ctx, r, now.UnixMicro())
+	case "replace":
+		with := said.Claim
+		with.ID, with.Partner, with.Sub = said.ID+"r", said.partner, r.Subject
+		with.Quantities = []claim.Quantity{{Name: "amount", Text: fmt.Sprint(c.amount)}}
+		_, err = desk.Replace(ctx, r, with, now.UnixMicro())
+	case "rejudge":
+		var refs []claim.Ref
+		db.Snapshot(ctx, part, func(s *store.Snapshot) error {
+			return s.Claims(ctx, store.Range{From: 1, To: s.Accounts}, func(k *store.ClaimRow) {
+				if k.ID == said.ID && k.Reversed == 0 && claim.Curable(k.Verdict.Reason) {
+					refs = append(refs, k.Verdict.Ref)
+				}
+			})
+		})
+		_, err = desk.Rejudge(ctx, refs, "published late", now.UnixMicro())
+	}
+	if err != nil {
+		if fault.KindOf(err) == "" {
+			t.Errorf("%s of %s: %v", c.how, said.ID, err)
+		}
+		c.failed = true
+	}
+}
+
+// drawChanges draws corrections of what is said.
+func drawChanges(t *rapid.T, l *life) {
+	for range rapid.IntRange(0, 5).Draw(t, "changes") {
+		c := change{batch: rapid.IntRange(0, len(l.batches)-1).Draw(t, "of batch"), how: rapid.SampledFrom([]string{"retract", "replace", "replace", "rejudge"}).Draw(t, "how"),
+			amount: rapid.IntRange(0, 13).Draw(t, "amount")}
+		c.after = rapid.IntRange(c.batch, len(l.batches)-1).Draw(t, "after")
+		c.claim = rapid.IntRange(0, len(l.batches[c.batch].claims)-1).Draw(t, "of claim")
+		l.changes = append(l.changes, c)
 	}
 }
 

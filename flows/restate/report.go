@@ -168,7 +168,9 @@ type NoRow struct {
 func (r *Report) Whole() bool { return len(r.Unjudged) == 0 }
 
 // Write writes the report as JSON.
-func (r *Report) Write(w io.Writer) error {
+func (r *Report) Write(w io.Writer) error { return writeJSON(w, r) }
+
+func writeJSON(w io.Writer, r any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")

@@ -1,0 +1,450 @@
+package restate
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/past"
+	"github.com/tanpu/tanpu/flows/publish"
+	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/rules/rulebook"
+	"github.com/tanpu/tanpu/store"
+)
+
+// An Order has a draft applied as it was tried.
+type Order struct {
+	Name   string
+	Reason string // for members and auditors
+	Draft  []byte // the text
+	Report *Report
+}
+
+// Apply makes what is recorded stand as a report says that it would, had the draft been in force: it publishes the order as a
+// document, makes a correction of every account that would stand otherwise, and publishes what that came to.
+//
+// What is true if we die: before the order is published nothing happened. From then on whatever is reported or corrected of the
+// order's days is judged by the draft, and accounts are restated one by one, each in a transaction of its own; the
+// same order again goes on with those that are left. Once its sum is published it is over, and the same order again only
+// tells the sum.
+func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, error) {
+	a, err := Begin(ctx, db, o, time.Now())
+	if err != nil || a.done != nil {
+		return a.sum(), err
+	}
+	if a.trial.gauge.Accounts, err = db.AccountCount(ctx); err != nil {
+		return nil, err
+	}
+	a.trial.gauge.Accounts *= 2 // to find those that would stand otherwise, and to add up
+	a.trial.gauge.Tell = opts.Progress
+	if opts.Workers == 0 {
+		opts.Workers = runtime.GOMAXPROCS(0)
+	}
+	err = past.Partitions(ctx, db.Parts, opts.Workers, func(ctx context.Context, _, part int) error {
+		pending, err := a.Pending(ctx, part, time.Now().UnixMicro())
+		for _, n := range pending {
+			if err == nil {
+				err = a.Restate(ctx, store.AccountID{Part: part, Number: n}, time.Now().UnixMicro())
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.Finish(ctx, opts.Workers)
+}
+
+// An Applying is an order that was published.
+type Applying struct {
+	db    *store.DB
+	order Order
+	hash  record.Hash // of the report
+	trial *trial
+	books publish.Books
+	done  *Applied // what it came to, if it is over
+}
+
+// Begin publishes an order, or takes up one that was published. The draft must be the one that the report tried, and trying
+// it again must make the same report.
+func Begin(ctx context.Context, db *store.DB, o Order, now time.Time) (*Applying, error) {
+	r := o.Report
+	if record.Hash(sha256.Sum256(o.Draft)) != r.Draft.SHA256 {
+		return nil, fault.New(fault.Conflict, "the draft is not the text that the report tried")
+	}
+	var text bytes.Buffer
+	if err := r.Write(&text); err != nil {
+		return nil, err
+	}
+	a := &Applying{db: db, order: o, hash: sha256.Sum256(text.Bytes()), books: publish.Books{DB: db}}
+	d := Draft{File: "the draft", Text: o.Draft, From: r.Draft.From, To: r.Draft.To}
+	mark, err := r.Watermark.settle(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if a.trial, err = newTrial(ctx, db, d, mark); err != nil {
+		return nil, err
+	}
+	ordered := &rulebook.Restatement{Name: o.Name, Reason: o.Reason, Method: a.trial.method.Name(), Hash: r.Draft.SHA256, From: r.Draft.From, To: r.Draft.To,
+		Rulebook: r.Watermark.Rulebook, Report: a.hash, Text: o.Draft}
+	if _, err := rulebook.ParseRestatement("the order", ordered.Document()); err != nil {
+		return nil, err
+	}
+	begun, err := a.published(ctx, rulebook.Restating)
+	if err != nil {
+		return nil, err
+	}
+	if begun == nil {
+		if err := a.sameAgain(ctx, d, text.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	if a.trial.restated, err = publish.Restate(ctx, db, ordered, now); err != nil {
+		return nil, err
+	}
+	a.trial.books = map[int64]*rulebook.Rulebook{} // with the draft tried in them, and not yet ordered
+	sum, err := a.published(ctx, rulebook.Restated)
+	if err != nil || sum == nil {
+		return a, err
+	}
+	a.done = &Applied{}
+	return a, json.Unmarshal(sum, a.done)
+}
+
+func (a *Applying) sum() *Applied {
+	if a == nil {
+		return nil
+	}
+	return a.done
+}
+
+// published is the document of the order's name; nil for none.
+func (a *Applying) published(ctx context.Context, kind string) ([]byte, error) {
+	documents, err := a.db.Documents(ctx, math.MaxInt64)
+	for _, d := range documents {
+		if d.Kind == kind && d.Name == a.order.Name {
+			return d.Body, err
+		}
+	}
+	return nil, err
+}
+
+// sameAgain holds the report against trying the draft again.
+func (a *Applying) sameAgain(ctx context.Context, d Draft, report []byte) error {
+	again, err := Try(ctx, a.db, d, Options{Upto: &a.order.Report.Watermark})
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := again.Write(&text); err != nil {
+		return err
+	}
+	if !bytes.Equal(text.Bytes(), report) {
+		return fault.New(fault.Conflict, "trying the draft up to the report's watermark makes another report: it was changed, or made by another version of this program; try again")
+	}
+	return nil
+}
+
+// Pending lists the accounts of a partition that would stand otherwise and were not restated yet.
+func (a *Applying) Pending(ctx context.Context, part int, clock claim.Micros) (list []claim.Number, err error) {
+	// Whoever judges here from now on knows the order: a batch that did not has the partition until it is committed.
+	if err := a.db.Update(ctx, part, clock, func(*store.Tx) error { return nil }); err != nil {
+		return nil, err
+	}
+	err = a.walk(ctx, part, nil, func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+		if a.batchOf(undone) != 0 {
+			return nil
+		}
+		if why, claims := w.tell(rows, undone, math.MaxInt64); why != "" || claims == 0 {
+			return nil
+		}
+		_, others, err := w.course.otherwise()
+		if others {
+			list = append(list, rows[0].Account)
+		}
+		return err
+	})
+	return list, err
+}
+
+// walk runs f on all accounts of a partition with all that is recorded of them. The visitor hears only what batches counted.
+func (a *Applying) walk(ctx context.Context, part int, v visitor, f func(*walk, []store.ClaimRow, []claim.Reversal) error) error {
+	return a.db.Snapshot(ctx, part, func(s *store.Snapshot) error {
+		w := &walk{Snapshot: s, ctx: ctx, trial: a.trial, mark: a.trial.mark.Parts[part]}
+		if err := w.readBatches(math.MaxInt64, v); err != nil {
+			return err
+		}
+		return w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error { return f(w, rows, undone) })
+	})
+}
+
+// batchOf is the batch in which an account was restated by this order; 0 for none.
+func (a *Applying) batchOf(undone []claim.Reversal) int64 {
+	for i := range undone {
+		if v := &undone[i]; v.Why == claim.Restated && v.Basis.Restated == a.trial.restated {
+			return v.Ref.Batch
+		}
+	}
+	return 0
+}
+
+// errStands ends a transaction in which there is nothing to do.
+var errStands = errors.New("the account stands as it should")
+
+// Restate makes one account stand as it would, in one transaction, unless it does.
+func (a *Applying) Restate(ctx context.Context, id store.AccountID, clock claim.Micros) error {
+	err := a.db.UpdateBatch(ctx, id.Part, clock, func(tx *store.Tx) error {
+		f, err := tx.File(ctx, id.Number)
+		if fault.KindOf(err) == fault.Conflict {
+			return errStands // it was erased since it was found
+		}
+		if err != nil {
+			return err
+		}
+		if a.batchOf(f.Reversals) != 0 {
+			return errStands
+		}
+		f.Book = func(by claim.Basis) (*rulebook.Rulebook, error) { return a.books.Of(ctx, by) }
+		o, err := claim.Restate(f, a.trial.restated, a.order.Reason, tx.Number)
+		if err != nil {
+			return err
+		}
+		if len(o.Reversals) == 0 {
+			return errStands
+		}
+		book, err := a.books.Book(ctx, tx.Rulebook)
+		if err != nil {
+			return err
+		}
+		record := ledger.Batch{Part: id.Part, Number: tx.Number, At: tx.Now, Rulebook: tx.Rulebook, Correction: true, Prev: tx.Prev}
+		return tx.WriteBatch(ctx, claim.Seal(record, o, book, tx.Secret))
+	})
+	if err != nil && !errors.Is(err, errStands) {
+		return fmt.Errorf("restating account %s: %w", id, err)
+	}
+	return nil
+}
+
+// AppliedForm names the form of the sum of a restatement.
+const AppliedForm = "tanpu-apply/1"
+
+// Applied says what a restatement came to: what was taken back and what stands in its place, added up from what is recorded,
+// in the form of the report, so that the two can be laid beside each other.
+type Applied struct {
+	Form     string      `json:"form"`
+	Name     string      `json:"name"`
+	Reason   string      `json:"reason"`
+	Rulebook int64       `json:"rulebook"` // that the order made
+	Report   record.Hash `json:"report"`   // of the report as JSON
+	Moved    Moved       `json:"moved"`
+	Applied  *Report     `json:"applied"`
+}
+
+// Moved are accounts of which something came, by the former texts, between the report and the order: they were restated as
+// they stood then. All others came to what the report says, to the milligram.
+type Moved struct {
+	Accounts int64 `json:"accounts"`
+	Reported Sum   `json:"reported"`
+	Applied  Sum   `json:"applied"`
+}
+
+// Write writes it as JSON.
+func (a *Applied) Write(w io.Writer) error { return writeJSON(w, a) }
+
+// Finish adds up what was done, makes sure that nothing is left to do, and publishes the sum.
+func (a *Applying) Finish(ctx context.Context, workers int) (*Applied, error) {
+	all := newSummary(a.trial)
+	var mu sync.Mutex // guards all
+	err := past.Partitions(ctx, a.db.Parts, workers, func(ctx context.Context, _, part int) error {
+		s := newSummary(a.trial)
+		err := a.walk(ctx, part, s.counting(), func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+			return a.add(s, w, rows, undone)
+		})
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return all.merge(s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var reported, again bytes.Buffer
+	if err := errors.Join(a.order.Report.Write(&reported), all.reported.report().Write(&again)); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(reported.Bytes(), again.Bytes()) {
+		return nil, errors.New("the accounts that did not move came to other figures than the report has: tanpu audit tells more")
+	}
+	done := &Applied{Form: AppliedForm, Name: a.order.Name, Reason: a.order.Reason, Rulebook: a.trial.restated, Report: a.hash, Applied: all.applied.report(),
+		Moved: Moved{all.moved, all.before.total, all.after.total}}
+	var text bytes.Buffer
+	if err := done.Write(&text); err != nil {
+		return nil, err
+	}
+	return done, publish.Restated(ctx, a.db, a.order.Name, text.Bytes())
+}
+
+// A summary tallies accounts as they were applied, and as they must have been reported; those that moved also apart.
+type summary struct {
+	applied, reported, before, after *tally
+	moved                            int64
+}
+
+func newSummary(t *trial) *summary {
+	return &summary{newTally(t), newTally(t), newTally(t), newTally(t), 0}
+}
+
+func (s *summary) merge(o *summary) error {
+	s.moved += o.moved
+	return errors.Join(s.applied.merge(o.applied), s.reported.merge(o.reported), s.before.merge(o.before), s.after.merge(o.after))
+}
+
+// tallies are several that take in the same.
+type tallies []*tally
+
+func (s *summary) counting() tallies { return tallies{s.applied, s.reported} }
+
+func (list tallies) course(c *Course) {
+	for _, t := range list {
+		t.course(c)
+	}
+}
+
+func (list tallies) unjudged(why Why, claims int) {
+	for _, t := range list {
+		t.unjudged(why, claims)
+	}
+}
+
+func (list tallies) counts(counts claim.Counts) {
+	for _, t := range list {
+		t.counts(counts)
+	}
+}
+
+// add takes in an account: what stood before it was restated, or when the order came, and what stands now.
+func (a *Applying) add(s *summary, w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+	own := a.batchOf(undone)
+	last := own - 1
+	if own == 0 {
+		last = w.beforeRulebook(a.trial.restated)
+	}
+	moved := came(rows, undone, w.mark.Batch, last)
+	why, claims := w.tell(rows, undone, last)
+	if own == 0 && why == "" {
+		if _, others, err := w.course.otherwise(); err != nil {
+			return err
+		} else if others { // a correction since has judged its claims by the order already
+			moved = true
+			why, claims = w.tell(rows, undone, math.MaxInt64)
+		}
+	}
+	if why == "" {
+		if err := a.asPosted(w, rows, undone, own); err != nil {
+			return err
+		}
+	}
+	into := tallies{s.applied, s.reported}
+	if moved {
+		s.moved++
+		into = tallies{s.applied, s.after}
+	}
+	switch {
+	case claims == 0:
+	case why != "":
+		into.unjudged(why, claims)
+	default:
+		into.course(&w.course)
+	}
+	if moved {
+		w.visit(tallies{s.reported, s.before}, rows, undone, w.mark.Batch)
+	}
+	return nil
+}
+
+// came reports whether something of an account came after a batch, up to another.
+func came(rows []store.ClaimRow, undone []claim.Reversal, after, upto int64) bool {
+	within := func(n int64) bool { return after < n && n <= upto }
+	return slices.ContainsFunc(rows, func(r store.ClaimRow) bool { return within(r.Verdict.Ref.Batch) }) ||
+		slices.ContainsFunc(undone, func(v claim.Reversal) bool { return within(v.Ref.Batch) })
+}
+
+// beforeRulebook is the last batch that was judged by an earlier rulebook.
+func (w *walk) beforeRulebook(number int64) int64 {
+	n := len(w.batches)
+	for n > 0 && w.batches[n-1].book.Number >= number {
+		n--
+	}
+	if n == 0 {
+		return 0
+	}
+	return w.batches[n-1].number
+}
+
+// otherwise finds a claim that would not stand as it does.
+func (c *Course) otherwise() (claim.Ref, bool, error) {
+	for i := range c.Cases {
+		if stays, err := c.Cases[i].stays(); err != nil || !stays {
+			return c.Cases[i].Old.Verdict.Ref, !stays, err
+		}
+	}
+	return claim.Ref{}, false, nil
+}
+
+// asPosted makes sure that what the draft gives is what stands, to the milligram: since the account was restated in a batch, or where
+// there is none as it stood already.
+func (a *Applying) asPosted(w *walk, rows []store.ClaimRow, undone []claim.Reversal, own int64) error {
+	if own == 0 {
+		ref, others, err := w.course.otherwise()
+		if err == nil && others {
+			err = fmt.Errorf("claim %s was not restated, and should have been: apply the draft again", ref)
+		}
+		return err
+	}
+	written := map[int]*store.ClaimRow{} // by their ordinals in the batch
+	for i := range rows {
+		if ref := rows[i].Verdict.Ref; ref.Batch == own {
+			written[ref.Ord] = &rows[i]
+		}
+	}
+	posted := map[claim.Ref]*store.ClaimRow{} // by the claim in whose place each stands
+	for i := range undone {
+		if v := &undone[i]; v.Ref.Batch == own {
+			posted[v.Of] = written[v.Next]
+		}
+	}
+	for i := range w.course.Cases {
+		c := &w.course.Cases[i]
+		ref := c.Old.Verdict.Ref
+		row := posted[ref]
+		if row == nil {
+			stays, err := c.stays()
+			if err == nil && !stays {
+				err = fmt.Errorf("claim %s was not restated with the others of its account: tanpu audit tells more", ref)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		was, is := &c.New.Verdict, &row.Verdict
+		if was.Reason != is.Reason || was.Method != is.Method || was.Milligrams != is.Milligrams || was.Points != is.Points {
+			return fmt.Errorf("claim %s stands in the place of %s, and not as the draft gives it: tanpu audit tells more", is.Ref, ref)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package restate_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tanpu/tanpu/flows/audit"
+	"github.com/tanpu/tanpu/flows/restate"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/store"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+func (l *life) order(r *restate.Report) restate.Order {
+	return restate.Order{Name: "second-try", Reason: "the first text was wrong", Draft: []byte(l.after()[0].String()), Report: r}
+}
+
+// tryAndApply tries a draft, applies it, and tells where the figures do not agree and what the audit finds.
+func (l *life) tryAndApply(t *testing.T, db *store.DB) (r *restate.Report, wrong []string) {
+	t.Helper()
+	ctx := context.Background()
+	r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := restate.Apply(ctx, db, l.order(r), restate.Options{})
+	if err != nil {
+		return r, []string{err.Error()}
+	}
+	if done.Moved.Accounts != 0 || !bytes.Equal(written(t, r), written(t, done.Applied)) {
+		wrong = append(wrong, fmt.Sprintf("applied, the draft comes to other figures than tried: %d accounts moved\n%s\n%s", done.Moved.Accounts, written(t, r), written(t, done.Applied)))
+	}
+	return r, append(wrong, found(t, db)...)
+}
+
+// found is what the audit finds.
+func found(t *testing.T, db *store.DB) (list []string) {
+	t.Helper()
+	r, err := audit.Run(context.Background(), db, audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		list = append(list, fmt.Sprintf("the audit finds %s: %s", f.Kind, f.Text))
+	}
+	return list
+}
+
+func clean(t *testing.T, db *store.DB) {
+	t.Helper()
+	for _, f := range found(t, db) {
+		t.Error(f)
+	}
+}
+
+// Applying a draft makes a life stand as if it had been lived under the draft, claim by claim, with all that claims leave; it comes
+// to the figures that trying it gave, the audit finds nothing, and tried once more it changes nothing.
+func TestAppliesProperty(t *testing.T) {
+	check := func(t *testing.T, l life, one, other string) (r *restate.Report, wrong []string) {
+		db, fresh := l.live(t, one, l.before()), l.live(t, other, l.after())
+		defer db.Close()
+		defer fresh.Close()
+		if r, wrong = l.tryAndApply(t, db); len(r.Unjudged) > 0 {
+			return r, wrong // a correction that could not have been made
+		}
+		want, got := judged(t, fresh), judged(t, db)
+		for id, w := range want {
+			w.method = strings.Replace(w.method, l.id+"@3", l.id+"@1", 1)
+			if o := got[id]; o != w && (o.reason != w.reason || o.mg != 0 || w.mg != 0) {
+				wrong = append(wrong, fmt.Sprintf("claim %s: stands as %v, lived through %v", id, o, w))
+			}
+		}
+		if left, lived := recorded(t, db), recorded(t, fresh); !maps.Equal(left, lived) {
+			wrong = append(wrong, fmt.Sprintf("what is left:\napplied       %v\nlived through %v", left, lived))
+		}
+		again, err := restate.Try(context.Background(), db, l.draftOf(), restate.Options{})
+		if err != nil || again.Total.Old != again.Total.New || again.Total.OldPoints != again.Total.NewPoints || len(again.Unjudged) > 0 {
+			wrong = append(wrong, fmt.Sprintf("tried once more: %v, %+v, %v", err, again.Total, again.Unjudged))
+		}
+		return r, wrong
+	}
+	t.Run("sqlite", func(t *testing.T) {
+		changed, left, corrected := 0, 0, 0
+		rapid.Check(t, func(rt *rapid.T) {
+			l := drawLife(rt)
+			drawChanges(rt, &l)
+			r, wrong := check(t, l, storetest.SQLite(t), storetest.SQLite(t))
+			if len(wrong) > 0 {
+				rt.Fatal(strings.Join(wrong, "\n"))
+			}
+			if r.Total.Changed > 0 {
+				changed++
+			}
+			if len(r.Unjudged) > 0 {
+				left++
+			}
+			for _, c := range l.changes {
+				if !c.failed {
+					corrected++
+				}
+			}
+		})
+		t.Logf("%d lives changed, %d were left out in part; %d corrections", changed, left, corrected)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		for seed := range 3 {
+			if _, wrong := check(t, rapid.Custom(drawLife).Example(seed), storetest.Postgres(t), storetest.Postgres(t)); len(wrong) > 0 {
+				t.Error(strings.Join(wrong, "\n"))
+			}
+		}
+	})
+}
+
+// An order that does not fit the report, the draft or the database is refused, and changes nothing.
+func TestOrders(t *testing.T) {
+	l, ctx := simple(8), context.Background()
+	db := l.live(t, storetest.SQLite(t), l.before())
+	r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*restate.Order){
+		"another draft":  func(o *restate.Order) { o.Draft = append(bytes.Clone(o.Draft), '\n') },
+		"another figure": func(o *restate.Order) { o.Report.Total.New++ },
+		"other days":     func(o *restate.Order) { o.Report.Draft.To = "2026-03-01" },
+		"a later batch":  func(o *restate.Order) { o.Report.Watermark.Parts[1].Batch++ },
+		"no name":        func(o *restate.Order) { o.Name = "" },
+	} {
+		report := *r
+		report.Watermark.Parts = append([]restate.Mark{}, r.Watermark.Parts...)
+		o := l.order(&report)
+		change(&o)
+		if _, err := restate.Apply(ctx, db, o, restate.Options{}); err == nil || fault.KindOf(err) == "" && name != "no name" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n, err := db.Rulebook(ctx); err != nil || n != r.Watermark.Rulebook {
+		t.Errorf("rulebook %d, %v: something was published", n, err)
+	}
+	done, err := restate.Apply(ctx, db, l.order(r), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := restate.Apply(ctx, db, l.order(r), restate.Options{})
+	if err != nil || !bytes.Equal(written(t, again.Applied), written(t, done.Applied)) {
+		t.Errorf("the same order again: %v", err)
+	}
+	o := l.order(r)
+	o.Reason = "another"
+	if _, err := restate.Apply(ctx, db, o, restate.Options{}); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("the same name for another reason: %v", err)
+	}
+	o = l.order(r)
+	o.Name = "third"
+	if _, err := restate.Apply(ctx, db, o, restate.Options{}); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("the same report under another name: %v", err)
+	}
+	clean(t, db)
+}
