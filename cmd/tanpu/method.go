@@ -23,6 +23,8 @@ const methodUsage = `usage:
         list the methodologies that ship with tanpu
   tanpu method try DRAFT --db URL [--from DAY] [--to DAY] [--upto REPORT.json] [--json] [--html FILE] [--lang zh|en]
         judge what is recorded again as if DRAFT had been in force, and tell what would change; changes nothing
+  tanpu method apply REPORT.json --draft DRAFT --name NAME --reason TEXT --db URL [--json] [--lang zh|en]
+        make what is recorded stand as that report says that it would
 `
 
 // runMethod carries out “tanpu method …” and returns the exit status.
@@ -41,6 +43,8 @@ func runMethod(args []string, stdout, stderr io.Writer) int {
 		err = methodList(args[1:], stdout, stderr)
 	case "try":
 		err = methodTry(args[1:], stdout, stderr)
+	case "apply":
+		err = methodApply(args[1:], stdout, stderr)
 	case "help", "-h", "--help":
 		fmt.Fprint(stdout, methodUsage)
 	default:

@@ -91,6 +91,14 @@ func readWatermark(name string) (*restate.Watermark, error) {
 	if name == "" {
 		return nil, nil
 	}
+	r, err := readReport(name)
+	if err != nil {
+		return nil, err
+	}
+	return &r.Watermark, nil
+}
+
+func readReport(name string) (*restate.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -100,5 +108,5 @@ func readWatermark(name string) (*restate.Watermark, error) {
 	if err := json.NewDecoder(io.LimitReader(f, maxReport)).Decode(&r); err != nil || r.Form != restate.ReportForm {
 		return nil, fault.New(fault.Invalid, "%s is not a report that tanpu method try --json wrote", name)
 	}
-	return &r.Watermark, nil
+	return &r, nil
 }

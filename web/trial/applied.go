@@ -1,0 +1,30 @@
+package trial
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tanpu/tanpu/flows/restate"
+	"github.com/tanpu/tanpu/web/figure"
+)
+
+// Applied writes what a restatement came to, for a terminal: who ordered what, and the figures in the form of the report.
+func Applied(out io.Writer, a *restate.Applied, lang string) error {
+	w := speak(lang)
+	lines := []string{
+		w.sayf("重述 %s 已执行（第 %d 号规则文本）：%s", "Restatement %s was carried out (rulebook %d): %s", a.Name, a.Rulebook, a.Reason),
+	}
+	if m := &a.Moved; m.Accounts == 0 {
+		lines = append(lines, w.say("各项数字与试算报告一致，分毫不差。", "All figures are those of the report, to the milligram."))
+	} else {
+		lines = append(lines, w.sayf("试算之后、命令公布之前有 %s 个账户又有新情况，按其当时状况重述：试算 %s，执行 %s。其余账户与试算报告一致，分毫不差。",
+			"Something came of %s accounts after the report and before the order; they were restated as they stood then: %s reported, %s applied. All others came to the figures of the report, to the milligram.",
+			figure.Count(m.Accounts), exactMore(m.Reported.Difference()), exactMore(m.Applied.Difference())))
+	}
+	for _, line := range append(lines, w.say("以下为执行结果，格式同试算报告。", "What it came to, in the form of the report:"), "") {
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return Text(out, a.Applied, lang)
+}
