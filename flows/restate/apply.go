@@ -40,7 +40,10 @@ type Order struct {
 // same order again goes on with those that are left. Once its sum is published it is over, and the same order again only
 // tells the sum.
 func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, error) {
-	a, err := Begin(ctx, db, o, time.Now())
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	a, err := Begin(ctx, db, o, opts.Now())
 	if err != nil || a.done != nil {
 		return a.sum(), err
 	}
@@ -53,10 +56,10 @@ func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, 
 		opts.Workers = runtime.GOMAXPROCS(0)
 	}
 	err = past.Partitions(ctx, db.Parts, opts.Workers, func(ctx context.Context, _, part int) error {
-		pending, err := a.Pending(ctx, part, time.Now().UnixMicro())
+		pending, err := a.Pending(ctx, part, opts.Now().UnixMicro())
 		for _, n := range pending {
 			if err == nil {
-				err = a.Restate(ctx, store.AccountID{Part: part, Number: n}, time.Now().UnixMicro())
+				err = a.Restate(ctx, store.AccountID{Part: part, Number: n}, opts.Now().UnixMicro())
 			}
 		}
 		return err

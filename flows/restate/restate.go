@@ -31,6 +31,7 @@ type Options struct {
 	Workers  int                               // partitions read at once; default one a processor
 	Upto     *Watermark                        // up to where; default what is recorded now
 	Progress func(share float64, claims int64) // told now and then how far it is
+	Now      func() time.Time                  // the clock by which a draft is applied; default time.Now
 }
 
 // Try tells what would have become of what is recorded up to the watermark, had the draft been in force. It reads
