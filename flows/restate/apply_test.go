@@ -7,12 +7,14 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/tanpu/tanpu/flows/audit"
 	"github.com/tanpu/tanpu/flows/restate"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -162,4 +164,142 @@ func TestOrders(t *testing.T) {
 		t.Errorf("the same report under another name: %v", err)
 	}
 	clean(t, db)
+}
+
+// Killed at any step, the same order again goes on where it was, restates no account twice, and comes to the same figures.
+func TestApplyResumes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		l, ctx := simple(40), context.Background()
+		db := l.live(t, url, l.before())
+		r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches := int64(0)
+		for died := 0; ; died++ { // after so many accounts
+			a, err := restate.Begin(ctx, db, l.order(r), spring.AddDate(0, 0, 3))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left := 0
+			for part := range db.Parts {
+				pending, err := a.Pending(ctx, part, spring.AddDate(0, 0, 3).UnixMicro())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, n := range pending {
+					if left++; i > 0 {
+						continue // we die
+					}
+					for range 2 { // the answer of the first was lost
+						if err := a.Restate(ctx, store.AccountID{Part: part, Number: n}, spring.AddDate(0, 0, 3).UnixMicro()); err != nil {
+							t.Fatal(err)
+						}
+					}
+					batches++
+				}
+			}
+			if left == 0 {
+				break
+			}
+			if _, err := restate.Try(ctx, db, l.draftOf(), restate.Options{}); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("a draft was tried in the middle of a restatement: %v", err)
+			}
+			for _, f := range found(t, db) {
+				t.Errorf("in the middle: %s", f)
+			}
+		}
+		done, err := restate.Apply(ctx, db, l.order(r), restate.Options{})
+		if err != nil || !bytes.Equal(written(t, r), written(t, done.Applied)) {
+			t.Errorf("in the end: %v\n%s\n%s", err, written(t, r), written(t, done.Applied))
+		}
+		if batches != 4 {
+			t.Errorf("%d accounts were restated, want 4", batches)
+		}
+		clean(t, db)
+	})
+}
+
+// What comes between the report and the order, and while accounts are being restated, is restated as it is then, and told apart;
+// what comes after the order is judged by the draft.
+func TestApplyMoved(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		l, ctx := simple(60), context.Background()
+		half := *l
+		half.batches = l.batches[:20]
+		db := half.live(t, url, l.before())
+		r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		between := *l
+		between.batches = l.batches[:22] // two more rides, of the two members of partition 0
+		between.rest(t, db, 20)
+		began, ended := make(chan bool), make(chan bool)
+		go func() {
+			defer close(ended)
+			close(began)
+			l.rest(t, db, 22)
+		}()
+		<-began
+		done, err := restate.Apply(ctx, db, l.order(r), restate.Options{Now: func() time.Time { return spring.AddDate(0, 0, 2) }})
+		<-ended
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, a := &done.Moved, done.Applied
+		if m.Accounts < 2 || a.Total.Old-m.Applied.Old != r.Total.Old-m.Reported.Old || a.Total.New-m.Applied.New != r.Total.New-m.Reported.New {
+			t.Errorf("reported %+v, applied %+v, moved %+v", r.Total, a.Total, *m)
+		}
+		if m.Applied.New < m.Reported.New+2*300_000 {
+			t.Errorf("of the two rides that came between nothing is told: %+v", *m)
+		}
+		clean(t, db)
+		for id, o := range judged(t, db) {
+			if o != (outcome{reason.OK, 300_000, 30_000, "BIKE@2"}) {
+				t.Errorf("claim %s stands as %v", id, o)
+			}
+		}
+		if again, err := restate.Apply(ctx, db, l.order(r), restate.Options{}); err != nil || !bytes.Equal(written(t, again.Applied), written(t, a)) {
+			t.Errorf("the same order again: %v", err)
+		}
+	})
+}
+
+// A correction after the order judges by it, also in an account that was not restated yet.
+func TestCorrectedBeforeRestated(t *testing.T) {
+	l, ctx := simple(8), context.Background()
+	l.changes = nil
+	db := l.live(t, storetest.SQLite(t), l.before())
+	r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := spring.AddDate(0, 0, 3)
+	if _, err := restate.Begin(ctx, db, l.order(r), now); err != nil {
+		t.Fatal(err)
+	}
+	subs := subsOf(t, db)
+	for i := range 2 { // all that one member has
+		c := change{batch: 4 * i, how: "replace", amount: 3}
+		l.change(t, db, subs, &c, now)
+		if c.failed {
+			t.Fatal("not corrected")
+		}
+	}
+	clean(t, db)
+	done, err := restate.Apply(ctx, db, l.order(r), restate.Options{Now: func() time.Time { return now }})
+	if err != nil || done.Moved.Accounts != 1 {
+		t.Fatalf("%v: %+v", err, done)
+	}
+	clean(t, db)
+	for id, o := range judged(t, db) {
+		want := outcome{reason.OK, 300_000, 30_000, "BIKE@2"}
+		if strings.HasSuffix(id, "r") {
+			want.mg, want.points = 450_000, 45_000
+		}
+		if o != want {
+			t.Errorf("claim %s stands as %v", id, o)
+		}
+	}
 }
