@@ -12,7 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tanpu/tanpu/flows/audit"
+	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/flows/restate"
+	"github.com/tanpu/tanpu/flows/statement"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
@@ -54,6 +56,38 @@ func found(t *testing.T, db *store.DB) (list []string) {
 	return list
 }
 
+// unsaid tells of which accounts the statement, which is made from claims and reversals, is not what the balances are.
+func unsaid(t *testing.T, db *store.DB) (wrong []string) {
+	t.Helper()
+	ctx, books := context.Background(), &publish.Books{DB: db}
+	for part := range db.Parts {
+		for n := range 2 {
+			id := store.AccountID{Part: part, Number: int64(n + 1)}
+			s, err := statement.Of(ctx, books, id, spring.AddDate(10, 0, 0).UnixMicro())
+			if err != nil {
+				return append(wrong, err.Error())
+			}
+			balances, _, err := db.Account(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held := map[string]int64{}
+			for _, b := range balances {
+				held[string(b.Asset)] += b.Amount
+			}
+			for _, b := range s.Balances {
+				held[string(b.Asset)] -= b.Amount
+			}
+			for asset, n := range held {
+				if n != 0 {
+					wrong = append(wrong, fmt.Sprintf("account %s holds %d of %s more than its statement says", id, n, asset))
+				}
+			}
+		}
+	}
+	return wrong
+}
+
 func clean(t *testing.T, db *store.DB) {
 	t.Helper()
 	for _, f := range found(t, db) {
@@ -81,6 +115,7 @@ func TestAppliesProperty(t *testing.T) {
 		if left, lived := recorded(t, db), recorded(t, fresh); !maps.Equal(left, lived) {
 			wrong = append(wrong, fmt.Sprintf("what is left:\napplied       %v\nlived through %v", left, lived))
 		}
+		wrong = append(wrong, unsaid(t, db)...)
 		again, err := restate.Try(context.Background(), db, l.draftOf(), restate.Options{})
 		if err != nil || again.Total.Old != again.Total.New || again.Total.OldPoints != again.Total.NewPoints || len(again.Unjudged) > 0 {
 			wrong = append(wrong, fmt.Sprintf("tried once more: %v, %+v, %v", err, again.Total, again.Unjudged))
