@@ -60,11 +60,11 @@ func restate(ctx context.Context, db *store.DB, r *rulebook.Restatement, now tim
 	if err := after.Check(); err != nil && before.Check() == nil { // what was published before is not its fault
 		return 0, err
 	}
-	return d.Rulebook, db.Publish(ctx, last, []store.Document{d})
+	return d.Rulebook, db.Publish(ctx, last, []store.Document{d}, now)
 }
 
 // Restated publishes what a restatement came to, which ends it.
-func Restated(ctx context.Context, db *store.DB, name string, summary []byte) error {
+func Restated(ctx context.Context, db *store.DB, name string, summary []byte, now time.Time) error {
 	for {
 		last, err := db.Rulebook(ctx)
 		if err != nil {
@@ -77,7 +77,7 @@ func Restated(ctx context.Context, db *store.DB, name string, summary []byte) er
 		if _, done := document(documents, rulebook.Restated, name); done {
 			return nil
 		}
-		err = db.Publish(ctx, last, []store.Document{{Kind: rulebook.Restated, Name: name, Hash: sha256.Sum256(summary), Body: summary}})
+		err = db.Publish(ctx, last, []store.Document{{Kind: rulebook.Restated, Name: name, Hash: sha256.Sum256(summary), Body: summary}}, now)
 		if !errors.Is(err, store.ErrOvertaken) {
 			return err
 		}

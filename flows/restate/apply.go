@@ -67,7 +67,7 @@ func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, 
 	if err != nil {
 		return nil, err
 	}
-	return a.Finish(ctx, opts.Workers)
+	return a.Finish(ctx, opts.Workers, opts.Now())
 }
 
 // An Applying is an order that was published.
@@ -267,7 +267,7 @@ type Moved struct {
 func (a *Applied) Write(w io.Writer) error { return writeJSON(w, a) }
 
 // Finish adds up what was done, makes sure that nothing is left to do, and publishes the sum.
-func (a *Applying) Finish(ctx context.Context, workers int) (*Applied, error) {
+func (a *Applying) Finish(ctx context.Context, workers int, now time.Time) (*Applied, error) {
 	all := newSummary(a.trial)
 	var mu sync.Mutex // guards all
 	err := past.Partitions(ctx, a.db.Parts, workers, func(ctx context.Context, _, part int) error {
@@ -298,7 +298,7 @@ func (a *Applying) Finish(ctx context.Context, workers int) (*Applied, error) {
 	if err := done.Write(&text); err != nil {
 		return nil, err
 	}
-	return done, publish.Restated(ctx, a.db, a.order.Name, text.Bytes())
+	return done, publish.Restated(ctx, a.db, a.order.Name, text.Bytes(), now)
 }
 
 // A summary tallies accounts as they were applied, and as they must have been reported; those that moved also apart.
