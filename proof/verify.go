@@ -394,9 +394,9 @@ func (v *verification) documents() error {
 	if v.book, err = rulebook.Bind(v.basis.Rulebook, v.basis.Restated, list); err != nil {
 		return err
 	}
-	if n := int64(len(list)); n < v.basis.Rulebook {
+	if n, all := int64(len(list)), max(v.basis.Rulebook, v.basis.Restated); n < all {
 		v.notProved("裁定之前公布的 %[1]d 份文件中，回执附了 %[2]d 份：没有其他文件（如更新的版本）影响此裁定（审计全库可证）。",
-			"That no other document bears on the verdict, such as a newer version: %[1]d had been published by then, and the receipt holds %[2]d (an audit of the database proves it).", v.basis.Rulebook, n)
+			"That no other document bears on the verdict, such as a newer version: %[1]d had been published by then, and the receipt holds %[2]d (an audit of the database proves it).", all, n)
 	}
 	v.proved("回执所附的 %d 份文件（机制、方法学等）就是裁定之前公布在日志里的文本。",
 		"The %d documents in the receipt (programme, methodology and so on) are the texts that the log had published before the claim was judged.", len(list))
