@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tanpu/tanpu/flows/correct"
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/store"
@@ -45,6 +46,7 @@ type Config struct {
 type Server struct {
 	Config
 	desk        *correct.Desk // of corrections
+	erasures    *erase.Flow
 	draining    atomic.Bool
 	testimonies testimony.Keeper
 }
@@ -68,7 +70,7 @@ func New(c Config) *http.Server {
 		c.Metrics = NewMetrics()
 	}
 	c.Metrics.load(c.Intake)
-	s := &Server{Config: c, desk: correct.New(c.DB), testimonies: testimony.Keeper{DB: c.DB}}
+	s := &Server{Config: c, desk: correct.New(c.DB), erasures: erase.New(c.DB), testimonies: testimony.Keeper{DB: c.DB}}
 	h := &http.Server{
 		Handler:           s.observe(s.routes()),
 		ReadHeaderTimeout: min(10*time.Second, c.BodyTimeout),
@@ -94,6 +96,7 @@ func (s *Server) routes() http.Handler {
 	api.OpenAPI().AddOperation(s.claimsOperation(schema))
 	route(api, "POST /v1/corrections", "Retract a claim, or replace it", by(Partner, Operator), s.correctClaim)
 	route(api, "POST /v1/rejudgements", "Have refusals judged again that have proved curable", by(Operator), s.rejudge)
+	route(api, "POST /v1/erasures", "Erase an account: settle it, destroy its key, and forget all but sums", by(Operator), s.erase)
 	route(api, "POST /v1/links", "Link a member to a partner", by(Operator), s.grantLink)
 	route(api, "DELETE /v1/links/{sub}", "End a link", by(Operator, Partner), s.revokeLink)
 	route(api, "GET /v1/accounts/{id}", "An account's balances", by(Operator), s.account)

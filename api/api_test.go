@@ -56,7 +56,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("openapi is %q, want 3.1", document.OpenAPI)
 	}
 	for path, method := range map[string]string{
-		"/v1/claims": "post", "/v1/corrections": "post", "/v1/rejudgements": "post", "/v1/links": "post", "/v1/links/{sub}": "delete", "/v1/accounts/{id}": "get", "/v1/accounts/{id}/claims": "get", "/v1/claims/{ref}/receipt": "get",
+		"/v1/claims": "post", "/v1/corrections": "post", "/v1/rejudgements": "post", "/v1/erasures": "post", "/v1/links": "post", "/v1/links/{sub}": "delete", "/v1/accounts/{id}": "get", "/v1/accounts/{id}/claims": "get", "/v1/claims/{ref}/receipt": "get",
 		"/v1/programmes": "get", "/v1/methodologies": "get", "/v1/totals": "get",
 	} {
 		if document.Paths[path][method].OperationID == "" {
@@ -72,7 +72,7 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("the schema %s is referred to but absent", ref[1])
 		}
 	}
-	for _, schema := range []string{"Event", "Act", "Results", "Result", "Problem", "LinkRequest", "Account", "ClaimPage", "CorrectionRequest", "Corrected", "RejudgementRequest", "Rejudged"} {
+	for _, schema := range []string{"Event", "Act", "Results", "Result", "Problem", "LinkRequest", "Account", "ClaimPage", "CorrectionRequest", "Corrected", "RejudgementRequest", "Rejudged", "ErasureRequest", "Erased"} {
 		if _, ok := document.Components.Schemas[schema]; !ok {
 			t.Errorf("the schema %s is absent", schema)
 		}

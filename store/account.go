@@ -63,6 +63,9 @@ func (tx *Tx) Grant(ctx context.Context, links []claim.Link) error {
 	if err := tx.keys(ctx, links); err != nil {
 		return fmt.Errorf("reading account keys: %w", err)
 	}
+	if err := tx.unerased(ctx, links); err != nil {
+		return err
+	}
 	consentRow, err := tx.consent(ctx, links, false)
 	if err != nil {
 		return err
@@ -135,6 +138,30 @@ func (tx *Tx) keys(ctx context.Context, links []claim.Link) error {
 			return err
 		},
 	})
+}
+
+// unerased returns an error where a link's account has no key any more, or is about to lose it.
+func (tx *Tx) unerased(ctx context.Context, links []claim.Link) error {
+	for i := range links {
+		if links[i].Key == [32]byte{} {
+			return errErased
+		}
+	}
+	erasing := false
+	err := tx.look(ctx, &lookup{
+		keys: "account bigint",
+		cols: "e.account",
+		from: []source{{table: "erasing", alias: "e", on: "e.part = $1 AND e.account = u.account"}},
+		args: []any{column(links, func(l *claim.Link) int64 { return l.Account })},
+		row: func(scan func(...any) error) error {
+			erasing = true
+			return scan(new(int64))
+		},
+	})
+	if err == nil && erasing {
+		err = fault.New(fault.Conflict, "the account is being erased")
+	}
+	return err
 }
 
 // consent makes the row by which the log learns of links that were granted or ended.
@@ -224,11 +251,15 @@ type Balance struct {
 
 // Account returns an account's balances in order of asset, and when it was opened (µs UTC).
 func (db *DB) Account(ctx context.Context, id AccountID) (balances []Balance, opened int64, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT opened FROM account WHERE part = $1 AND account = $2", id.Part, id.Number).Scan(&opened)
+	var erased bool
+	err = db.read.QueryRowContext(ctx, `SELECT a.opened, k.key IS NULL FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
+		WHERE a.part = $1 AND a.account = $2`, id.Part, id.Number).Scan(&opened, &erased)
 	if found, err := oneRow(err); err != nil {
 		return nil, 0, err
 	} else if !found {
 		return nil, 0, fault.New(fault.NotFound, "there is no account %s", id)
+	} else if erased {
+		return nil, 0, errErased
 	}
 	rows, err := db.read.QueryContext(ctx, "SELECT asset, amount FROM balance WHERE part = $1 AND holder = $2 ORDER BY asset", id.Part, id.Number)
 	if err != nil {

@@ -29,7 +29,10 @@ type Snapshot struct {
 	Hash     []byte // of the last batch
 	Accounts int64  // how many were opened
 	Consents int64  // all consents below it are in the snapshot
-	Secret   []byte
+	Erasures int64  // and all erasures
+
+	Forgotten bool // acts of erased people are to be asked for
+	Secret    []byte
 
 	db   *DB
 	conn *sql.Conn
@@ -53,8 +56,8 @@ func (s *Snapshot) begin(ctx context.Context) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	return s.conn.QueryRowContext(ctx, "SELECT next, at, hash, accounts, consents, secret FROM partition WHERE part = $1", s.Part).
-		Scan(&s.Next, &s.At, &s.Hash, &s.Accounts, &s.Consents, &s.Secret)
+	return s.conn.QueryRowContext(ctx, "SELECT next, at, hash, accounts, consents, erasures, forgotten <> 0, secret FROM partition WHERE part = $1", s.Part).
+		Scan(&s.Next, &s.At, &s.Hash, &s.Accounts, &s.Consents, &s.Erasures, &s.Forgotten, &s.Secret)
 }
 
 // open begins the transaction; what it sees is what stood when it first reads.
@@ -305,6 +308,35 @@ func (s *Snapshot) EachConsent(ctx context.Context, f func(*ConsentRow)) error {
 	}, "SELECT number, at, root, leaves, links FROM consent WHERE part = $1 ORDER BY number", int64(s.Part))
 }
 
+// EachErasure runs f on the partition's erasures in order.
+func (s *Snapshot) EachErasure(ctx context.Context, f func(*Erasure)) error {
+	return s.each(ctx, func(r *raw) {
+		f(&Erasure{Part: s.Part, Number: r.integer(0), At: r.integer(1), Account: r.hash(2), Removed: r.hash(3), Restored: r.integer(4) != 0})
+	}, "SELECT number, at, account, removed, restored FROM erasure WHERE part = $1 ORDER BY number", int64(s.Part))
+}
+
+// Erasing lists the accounts that are being erased.
+func (s *Snapshot) Erasing(ctx context.Context) (map[claim.Number]bool, error) {
+	list := map[claim.Number]bool{}
+	err := s.each(ctx, func(r *raw) { list[r.integer(0)] = true }, "SELECT account FROM erasing WHERE part = $1", int64(s.Part))
+	return list, err
+}
+
+// Removed runs f on what erasures took out of the partition's batches, batch by batch.
+func (s *Snapshot) Removed(ctx context.Context, f func(claim.Removed)) error {
+	return s.each(ctx, func(r *raw) {
+		f(claim.Removed{Batch: r.integer(0), Programme: r.word(1), Method: r.word(2), Vintage: r.word(3), Reason: reason.Code(r.word(4)),
+			Places: r.integer(5), Claims: r.integer(6), Milligrams: r.integer(7), Points: r.integer(8)})
+	}, "SELECT batch, programme, method, vintage, reason, places, claims, mg, points FROM removed WHERE part = $1 ORDER BY batch", int64(s.Part))
+}
+
+// RemovedPostings runs f on what the claims that erasures removed had posted, batch by batch.
+func (s *Snapshot) RemovedPostings(ctx context.Context, f func(claim.RemovedPosting)) error {
+	return s.each(ctx, func(r *raw) {
+		f(claim.RemovedPosting{Batch: r.integer(0), Holder: ledger.Holder(r.integer(1)), Asset: ledger.Asset(r.word(2)), Amount: r.integer(3)})
+	}, "SELECT batch, holder, asset, amount FROM removed_posting WHERE part = $1 ORDER BY batch", int64(s.Part))
+}
+
 // Records runs f on the records of the partition's batches up to one, in order: without leaves and accounts,
 // and without hashes but their own.
 func (s *Snapshot) Records(ctx context.Context, upTo int64, f func(*BatchRow)) error {
@@ -336,7 +368,7 @@ func (s *Snapshot) Links(ctx context.Context, in Range, f func(l *claim.Link, gr
 	return s.within(ctx, in, func(r *raw) {
 		at := seat{r.integer(0), int(r.integer(1))}
 		f(&claim.Link{Sub: s.db.sub(s.Part, at), Account: at.account, Number: at.link, Programme: r.word(2), Partner: r.word(3),
-			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Revoked: r.integer(7)}, r.integer(8))
+			Scenarios: words(r.text(4)), Purposes: words(r.text(5)), Since: r.integer(6), Granted: r.integer(8), Revoked: r.integer(7)}, r.integer(8))
 	}, `SELECT account, link, programme, partner, scenarios, purposes, since, revoked, granted
 		FROM link WHERE part = $1 AND account BETWEEN $2 AND $3`)
 }

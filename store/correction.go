@@ -15,6 +15,7 @@ import (
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/quantity"
+	"github.com/tanpu/tanpu/rules/reason"
 )
 
 // MaxFile bounds the claims of an account that can be corrected: all of them are read at once.
@@ -23,7 +24,7 @@ const MaxFile = 200_000
 var errTooLong = fault.New(fault.TooLarge, "this account has more than %d claims: too many to be read at once", MaxFile)
 
 // File reads all that is recorded of one account, but the rulebooks. The error is fault.NotFound where there is no such account,
-// and fault.Conflict where it was erased.
+// fault.Gone where it was erased, and fault.Conflict while it is being erased, but for who does that.
 func (tx *Tx) File(ctx context.Context, n claim.Number) (*claim.File, error) {
 	f := &claim.File{Part: tx.Part, Account: n, Links: map[string]*claim.Link{}, Known: claim.NewKnown(), Balances: map[ledger.Key]int64{}}
 	key, err := tx.keyOf(ctx, n)
@@ -45,18 +46,21 @@ func (tx *Tx) File(ctx context.Context, n claim.Number) (*claim.File, error) {
 }
 
 func (tx *Tx) keyOf(ctx context.Context, n claim.Number) (key [32]byte, err error) {
-	var opened int64
 	var has []byte
-	err = tx.desk.conn.QueryRowContext(ctx, `SELECT a.opened, k.key FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
-		WHERE a.part = $1 AND a.account = $2`, tx.Part, n).Scan(&opened, &has)
+	var erasing bool
+	err = tx.desk.conn.QueryRowContext(ctx, `SELECT k.key, EXISTS (SELECT 1 FROM erasing e WHERE e.part = a.part AND e.account = a.account)
+		FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
+		WHERE a.part = $1 AND a.account = $2`, tx.Part, n).Scan(&has, &erasing)
 	found, err := oneRow(err)
 	switch {
 	case err != nil:
 		return key, fmt.Errorf("reading an account's key: %w", err)
 	case !found:
 		return key, fault.New(fault.NotFound, "there is no account %s", AccountID{tx.Part, n})
-	case len(has) != len(key):
-		return key, fault.New(fault.Conflict, "the account was erased, and nothing of it can be corrected")
+	case len(has) != len(key) && tx.erases != AccountID{tx.Part, n}:
+		return key, fault.New(fault.Gone, "the account was erased, and nothing of it can be corrected")
+	case erasing && tx.erases != AccountID{tx.Part, n}:
+		return key, fault.New(fault.Conflict, "the account is being erased")
 	}
 	copy(key[:], has)
 	return key, nil
@@ -82,10 +86,10 @@ func eachRow(ctx context.Context, q queryer, f func(scan func(...any) error) err
 }
 
 func (tx *Tx) fileLinks(ctx context.Context, f *claim.File) error {
-	err := tx.each(ctx, f.Account, "SELECT link, programme, partner, scenarios, purposes, since, revoked FROM link WHERE part = $1 AND account = $2", func(scan func(...any) error) error {
+	err := tx.each(ctx, f.Account, "SELECT link, programme, partner, scenarios, purposes, since, granted, revoked FROM link WHERE part = $1 AND account = $2", func(scan func(...any) error) error {
 		l := &claim.Link{Account: f.Account}
 		var scenarios, purposes string
-		err := scan(&l.Number, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
+		err := scan(&l.Number, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Granted, &l.Revoked)
 		l.Scenarios, l.Purposes = words(scenarios), words(purposes)
 		l.Sub = tx.db.sub(tx.Part, seat{f.Account, l.Number})
 		f.Links[l.Sub] = l
@@ -124,6 +128,9 @@ func (tx *Tx) fileClaims(ctx context.Context, f *claim.File) error {
 	})
 	return err
 }
+
+// CameBack is claim.Verdict.CameBack for a row whose operands were not taken apart.
+func (r *ClaimRow) CameBack() bool { return r.Verdict.Reason == reason.Overlap && r.Operands == "" }
 
 // Row puts a recorded claim together as it was judged, but for the text of its methodology.
 func (r *ClaimRow) Row() (*claim.Row, error) {

@@ -233,7 +233,7 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 	links := make(map[string]*claim.Link, len(seats))
 	err := tx.look(ctx, &lookup{
 		keys: "place bigint, account bigint, link bigint",
-		cols: "u.place, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.revoked",
+		cols: "u.place, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.granted, l.revoked",
 		from: []source{
 			{table: "link", alias: "l", on: "l.part = $1 AND l.account = u.account AND l.link = u.link"},
 			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = u.account"},
@@ -248,7 +248,7 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 			var place int
 			var key []byte
 			var scenarios, purposes string
-			if err := scan(&place, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked); err != nil {
+			if err := scan(&place, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Granted, &l.Revoked); err != nil {
 				return err
 			}
 			s := &seats[place]
@@ -312,7 +312,7 @@ func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, erro
 	known := claim.NewKnown()
 	err := tx.look(ctx,
 		same(needs.Same, known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
-		usage(needs.Usage, known.Usage), kept(needs.Kept, known.Kept), nets(needs.Nets, known.Nets))
+		usage(needs.Usage, known.Usage), kept(needs.Kept, known.Kept), nets(needs.Nets, known.Nets), tx.forgotten(needs.Marks, known))
 	if err != nil {
 		return nil, fmt.Errorf("reading what is known: %w", err)
 	}

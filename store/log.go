@@ -32,6 +32,7 @@ const (
 	KeyStream      = "key"
 	DocumentStream = "document"
 	LinksStream    = "links"
+	ErasureStream  = "erasure"
 	BatchStream    = "batch"
 	TotalsStream   = "totals"
 	LostStream     = "lost"
@@ -148,7 +149,7 @@ func (s *Sealing) Pending(ctx context.Context, limit int) ([]Item, map[int]ledge
 			stream string
 			next   int64
 			read   func(context.Context, int, int64, int) ([]Item, error)
-		}{{LinksStream, head.consents, s.links}, {BatchStream, head.next, s.batches}} {
+		}{{LinksStream, head.consents, s.links}, {BatchStream, head.next, s.batches}, {ErasureStream, head.erasures, s.erasures}} {
 			from := max(1, marks[mark{st.stream, part}])
 			if st.next <= from || len(late) >= limit {
 				continue
@@ -246,10 +247,10 @@ func (s *Sealing) marks(ctx context.Context) (map[mark]int64, map[int]ledger.Has
 }
 
 // A head is where a partition goes on.
-type head struct{ next, consents int64 }
+type head struct{ next, consents, erasures int64 }
 
 func (s *Sealing) heads(ctx context.Context) ([]head, error) {
-	rows, err := s.tx.QueryContext(ctx, "SELECT next, consents FROM partition ORDER BY part")
+	rows, err := s.tx.QueryContext(ctx, "SELECT next, consents, erasures FROM partition ORDER BY part")
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +258,7 @@ func (s *Sealing) heads(ctx context.Context) ([]head, error) {
 	var list []head
 	for rows.Next() {
 		var h head
-		if err := rows.Scan(&h.next, &h.consents); err != nil {
+		if err := rows.Scan(&h.next, &h.consents, &h.erasures); err != nil {
 			return nil, err
 		}
 		list = append(list, h)
@@ -306,6 +307,19 @@ func (s *Sealing) links(ctx context.Context, part int, from int64, limit int) ([
 		list = append(list, Item{Stream: LinksStream, Part: part, Number: l.Number, Body: record.Text(&l)})
 	}
 	return list, rows.Err()
+}
+
+func (s *Sealing) erasures(ctx context.Context, part int, from int64, limit int) (list []Item, err error) {
+	err = eachRow(ctx, s.tx, func(scan func(...any) error) error {
+		e := record.Erasure{Part: part}
+		var account, removed []byte
+		err := scan(&e.Number, &e.At, &account, &removed)
+		copy(e.Account[:], account)
+		copy(e.Removed[:], removed)
+		list = append(list, Item{Stream: ErasureStream, Part: part, Number: e.Number, Body: record.Text(&e)})
+		return err
+	}, "SELECT number, at, account, removed FROM erasure WHERE part = $1 AND number >= $2 ORDER BY number LIMIT $3", part, from, limit)
+	return list, err
 }
 
 func (s *Sealing) documents(ctx context.Context, from int64, limit int) ([]Item, error) {

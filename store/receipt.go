@@ -45,6 +45,9 @@ func (db *DB) RecordedClaim(ctx context.Context, ref claim.Ref) (*Recorded, erro
 		r.Leaves = append(r.Leaves, ledger.Hash(leaves[:32]))
 	}
 	account := int64(binary.BigEndian.Uint64(accounts[ref.Ord*8:]))
+	if account == 0 {
+		return nil, fault.New(fault.Gone, "claim %s was of an account that was erased", ref)
+	}
 	r.ClaimRow, err = db.scanClaim(db.read.QueryRowContext(ctx, "SELECT "+readColumns+` FROM claim c
 		WHERE c.part = $1 AND c.account = $2 AND c.batch = $3 AND c.ord = $4`, ref.Part, account, ref.Batch, ref.Ord).Scan)
 	if found, err := oneRow(err); err != nil {

@@ -55,6 +55,9 @@ func (tx *Tx) step(ctx context.Context, r Request, step int) (id AccountID, link
 	if found, err = oneRow(err); err != nil {
 		return id, 0, false, fmt.Errorf("looking for a request: %w", err)
 	}
+	if found && id.Number == 0 {
+		return id, 0, false, fault.New(fault.Gone, "this request was carried out, and its account was erased since")
+	}
 	if found && string(content) != string(r.Content[:]) {
 		return id, 0, false, fault.New(fault.Conflict, "this idempotency key was used for another request")
 	}

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/record"
@@ -93,8 +95,8 @@ func dump(t *testing.T, db *store.DB) string {
 		return strings.ReplaceAll(text, "\t\n", "\n")
 	}
 	text := cells(t, db, dumpPostgres)
-	role := regexp.MustCompile(`\btanpu_test_[0-9a-f]+_runtime\b`)
-	return role.ReplaceAllString(strings.ReplaceAll(text, "\t\n", "\n"), "{runtime}")
+	role := regexp.MustCompile(`\btanpu_test_[0-9a-f]+_(runtime|eraser)\b`)
+	return role.ReplaceAllString(strings.ReplaceAll(text, "\t\n", "\n"), "{$1}")
 }
 
 const dumpPostgres = `
@@ -128,8 +130,8 @@ SELECT text FROM (
 var (
 	changeable = []string{"partition", "api_key", "balance", "usage", "slot", "history", "day_total", "log", "log_tile", "log_mark"}
 	recorded   = []string{"database", "document", "account", "link", "object", "account_object", "request", "batch", "claim", "reversal", "consent", "log_entry",
-		"partner_key", "testimony", "testimony_batch", "totals", "lost", "log_key"}
-	apart = []string{"account_key", "migration"} // erased with the person; written by migrations only
+		"partner_key", "testimony", "testimony_batch", "totals", "lost", "log_key", "account_key", "erasure", "removed", "removed_posting", "forgotten"}
+	apart = []string{"erasing", "migration"} // the right to take an account's rows away, see TestEraseRight; written by migrations only
 )
 
 // TestAppendOnly tries, with the rights of a running server, to change or take away what is recorded.
@@ -267,6 +269,7 @@ func fill(t *testing.T, db *store.DB) {
 	put(t, db, documents...)
 	bikes := members(t, db, 0, 2, "city", "bikes")
 	power := members(t, db, 0, 1, "home", "utility")
+	leaver := members(t, db, 0, 1, "city", "bikes")
 	if err := db.TakeObject(ctx(), "meter", store.AccountID{Part: 0, Number: 1}, noon); err != nil {
 		t.Fatal(err)
 	}
@@ -309,4 +312,13 @@ func fill(t *testing.T, db *store.DB) {
 		t.Fatal(err)
 	}
 	retract(t, db, noon, bikes[0], "bikes", "b")
+	admit(t, db, 0, noon, ride(leaver[0], "d", 0))
+	l, _, err := db.LinkOf(ctx(), leaver[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := store.AccountID{Part: 0, Number: l.Account}
+	if _, err := erase.New(db).Account(ctx(), id, time.UnixMicro(noon)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -50,6 +50,7 @@ type DB struct {
 	lock         *sql.DB        // SQLite: holds the writer's lock; nil elsewhere
 	desks        desks          // SQLite: where transactions work
 	subs         []cipher.Block // by partition: what its subs are made with
+	marks        []byte         // the key of forgotten acts' marks
 	checkpointer *checkpointer  // SQLite; nil when opened for reading
 	runtime      string         // PostgreSQL: the role that connections take on
 	readers      int            // SQLite: how many desks read
@@ -315,6 +316,9 @@ func keepMemory(ctx context.Context, conn *pgx.Conn) error {
 // runtimeRole names the role that may add to what is recorded but not change it.
 func runtimeRole(database string) string { return database + "_runtime" }
 
+// eraser names the role that may take away what is recorded of an account that is erased; see Erase.
+func (db *DB) eraser() string { return strings.TrimSuffix(db.runtime, "_runtime") + "_eraser" }
+
 // takeRole gives up all rights but those of the runtime role. Before the first migration there is none;
 // see load.
 func (db *DB) takeRole(ctx context.Context, conn *pgx.Conn) error {
@@ -435,20 +439,28 @@ func (db *DB) migrate(ctx context.Context, parts int) error {
 	return nil
 }
 
-// prepareRole makes the runtime role and goes back to the rights that the connection logged in with.
+// prepareRole makes the roles and goes back to the rights that the connection logged in with.
 // Other servers may be doing the same, so the advisory lock is held until the connection ends.
 func (db *DB) prepareRole(ctx context.Context, conn *sql.Conn) error {
-	role := pgx.Identifier{db.runtime}.Sanitize()
 	for _, statement := range []string{
 		"RESET ROLE",
 		"SET lock_timeout = 0", // another's migration takes as long as it takes
 		"SELECT pg_advisory_lock(hashtext('tanpu migrate'))",
-		"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + strings.ReplaceAll(db.runtime, "'", "''") + "') THEN CREATE ROLE " + role + " NOLOGIN; END IF; END $$",
-		"GRANT " + role + " TO CURRENT_USER",
-		"GRANT USAGE ON SCHEMA public TO " + role,
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("making the role %s, which needs a login that may create roles: %w", role, err)
+			return err
+		}
+	}
+	for _, name := range []string{db.runtime, db.eraser()} {
+		role := pgx.Identifier{name}.Sanitize()
+		for _, statement := range []string{
+			"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + strings.ReplaceAll(name, "'", "''") + "') THEN CREATE ROLE " + role + " NOLOGIN; END IF; END $$",
+			"GRANT " + role + " TO CURRENT_USER",
+			"GRANT USAGE ON SCHEMA public TO " + role,
+		} {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("making the role %s, which needs a login that may create roles: %w", role, err)
+			}
 		}
 	}
 	return nil
@@ -467,7 +479,7 @@ func (db *DB) step(ctx context.Context, conn *sql.Conn, i int, file string, part
 	if n, err := db.version(ctx, tx); err != nil || n > i {
 		return err
 	}
-	statements := strings.ReplaceAll(string(text), "{runtime}", pgx.Identifier{db.runtime}.Sanitize())
+	statements := strings.NewReplacer("{runtime}", pgx.Identifier{db.runtime}.Sanitize(), "{eraser}", pgx.Identifier{db.eraser()}.Sanitize()).Replace(string(text))
 	if i == 0 {
 		statements = "CREATE TABLE migration (number INTEGER PRIMARY KEY, at BIGINT NOT NULL);\n" + statements
 		if db.engine == postgres {

@@ -112,6 +112,9 @@ func (db *DB) loadSubs(ctx context.Context) error {
 		if part != len(db.subs) {
 			return fmt.Errorf("the row of partition %d is missing", len(db.subs))
 		}
+		if part == 0 { // one key for all partitions: who comes back may come to any
+			db.marks = markKey(secret)
+		}
 		db.subs = append(db.subs, subCipher(secret))
 	}
 	if err := rows.Err(); err != nil {

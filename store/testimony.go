@@ -25,9 +25,28 @@ type Testimony struct {
 	At        int64  // when it was written, µs UTC
 	Base      string // the text that was signed
 	Signature []byte
-	Salt      [32]byte      // of the request
+	Salt      [32]byte      // of the request; zero where somebody was erased of whom it told something
 	Leaves    []ledger.Hash // claim.SaidLeaves
 	Places    []Said
+
+	salts [][32]byte // of the claims, where the request's own is gone
+}
+
+// SaltOf is the salt of one of the request's claims; zero where that told something of somebody who was erased.
+func (t *Testimony) SaltOf(i int) [32]byte {
+	if t.salts == nil {
+		return claim.SaidSalt(t.Salt, i)
+	}
+	return t.salts[i]
+}
+
+// salted takes over the salt that is kept of a request, or what is left of it.
+func (t *Testimony) salted(kept []byte, claims int) {
+	if len(kept) == len(t.Salt) {
+		copy(t.Salt[:], kept)
+	} else {
+		t.salts = saltsOf(kept, claims)
+	}
 }
 
 // Said is where a claim of a request is recorded.
@@ -245,6 +264,9 @@ func (db *DB) TestimonyOf(ctx context.Context, ref claim.Ref) (t Testimony, inde
 	}
 	for root, i := range indexes {
 		one, err := db.testimony(ctx, root)
+		if err == nil && i < len(one.Leaves) && one.SaltOf(i) == [32]byte{} {
+			continue // the claim's account is being erased
+		}
 		if err != nil {
 			return t, 0, false, fmt.Errorf("reading what was signed: %w", err)
 		}
@@ -273,7 +295,7 @@ func (db *DB) testimony(ctx context.Context, root ledger.Hash) (Testimony, error
 	if err != nil {
 		return t, err
 	}
-	copy(t.Salt[:], salt)
+	t.salted(salt, len(leaves)/len(ledger.Hash{}))
 	for h := range slices.Chunk(leaves, len(ledger.Hash{})) {
 		if len(h) < len(ledger.Hash{}) {
 			return t, fmt.Errorf("its leaves are not whole hashes")
@@ -347,7 +369,7 @@ func (s *Snapshot) testimonies(ctx context.Context, list []placesRow) (map[strin
 		if err := rows.Scan(&root, &t.Partner, &salt, &leaves); err != nil {
 			return nil, err
 		}
-		copy(t.Salt[:], salt)
+		t.salted(salt, len(leaves)/len(ledger.Hash{}))
 		t.Leaves = hashes(leaves)
 		said[string(root)] = t
 	}

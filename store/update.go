@@ -24,9 +24,12 @@ type Tx struct {
 	Secret   []byte      // salts the commitments to the partition's totals
 	Rulebook int64       // number of the rulebook in force
 
+	Forgotten bool // people were erased: whether an act was theirs must be asked
+
 	db     *DB
-	desk   *desk // where it works now
-	writes bool  // SQLite: it has moved to the desk that writes
+	desk   *desk     // where it works now
+	writes bool      // SQLite: it has moved to the desk that writes
+	erases AccountID // whose rows it may take away; zero for nobody's. See Erase
 
 	rows      int64 // SQLite: written
 	committed bool
@@ -164,7 +167,7 @@ func (tx *Tx) leave() {
 }
 
 const (
-	lockPartition = "UPDATE partition SET next = next + $2 WHERE part = $1 RETURNING next - $2, at, hash, secret"
+	lockPartition = "UPDATE partition SET next = next + $2 WHERE part = $1 RETURNING next - $2, at, hash, secret, forgotten <> 0"
 	lastRulebook  = "SELECT coalesce(max(rulebook), 0) FROM document"
 )
 
@@ -197,7 +200,7 @@ func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error
 	})
 }
 
-const readPartition = "SELECT next, at, hash, secret FROM partition WHERE part = $1"
+const readPartition = "SELECT next, at, hash, secret, forgotten <> 0 FROM partition WHERE part = $1"
 
 // beginSQLite reads where the partition stands, in a snapshot of the database. The caller holds the
 // partition's mutex. See write for the other half.
@@ -222,7 +225,7 @@ const maxAhead = 10 * time.Minute
 func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 	var next, at int64
 	var hash []byte
-	if err := scan(&next, &at, &hash, &tx.Secret); err != nil {
+	if err := scan(&next, &at, &hash, &tx.Secret, &tx.Forgotten); err != nil {
 		return err
 	}
 	if numbers > 0 {

@@ -24,6 +24,7 @@ to run it
   import   bring a partner's file into a database
   audit    prove a database from its rows, and its transparency log
   backup   copy a SQLite database beside the server that writes to it
+  erase    forget people, but for sums that belong to nobody
   restore  bring an older database forward to the last head of its log
   log      show where the transparency log stands
 for partners
@@ -47,6 +48,7 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"backup":  runBackup,
 	"bench":   runBench,
 	"demo":    runDemo,
+	"erase":   runErase,
 	"import":  runImport,
 	"init":    runInit,
 	"key":     runKey,

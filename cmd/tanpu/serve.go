@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tanpu/tanpu/api"
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/rules/signature"
@@ -112,12 +113,42 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 			<-ended
 		}()
 	}
+	finishing, finish := context.WithCancel(ctx)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		finishErasures(finishing, db, config.Log)
+	}()
+	defer func() {
+		finish()
+		<-finished
+	}()
 	in := intake.New(db, config)
 	way.DB, way.Intake, way.Log, way.Metrics = db, in, config.Log, metrics
 	server := api.New(way)
 	err := answerUntil(ctx, server, listener, in.Close)
 	config.Log.Info("ended")
 	return err
+}
+
+// finishEvery is how often a server looks for erasures that broke off.
+const finishEvery = 10 * time.Minute
+
+// finishErasures ends erasures that broke off with the server that they were asked of.
+func finishErasures(ctx context.Context, db *store.DB, log *slog.Logger) {
+	flow := erase.New(db)
+	for {
+		if n, err := flow.Finish(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			log.Error("finishing erasures", "error", err.Error())
+		} else if n > 0 {
+			log.Info("finished erasures that had broken off", "accounts", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(finishEvery):
+		}
+	}
 }
 
 // answerUntil serves until ctx ends, and then answers what was taken; last, within the same time, it lets rest end.

@@ -38,6 +38,8 @@ type Report struct {
 	Entries  int64          `json:"entries"` // of its transparency log
 	Keyless  int64          `json:"keyless"` // claims whose leaf cannot be computed again, because the account's key is gone
 	Held     Held           `json:"held"`
+	Erased   int64          `json:"erased"`  // accounts
+	Removed  int64          `json:"removed"` // their claims and reversals: nothing of them can be computed again
 	Seconds  float64        `json:"seconds"`
 	Found    map[Kind]int64 `json:"found"` // how many findings of each kind
 	Findings []Finding      `json:"findings"`
@@ -163,6 +165,9 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 		if err := p.readSayings(ctx); err != nil {
 			return err
 		}
+		if err := p.readErasures(ctx); err != nil {
+			return err
+		}
 		if err := p.readAccounts(ctx); err != nil {
 			return err
 		}
@@ -178,8 +183,11 @@ func (a *audit) partition(ctx context.Context, part int, ids *sorter) error {
 		a.report.Held.Batches += p.held.Batches
 		a.report.Held.Consents += p.held.Consents
 		a.unsealed.losses += p.unsealed.losses
+		a.report.Erased += p.erased
+		a.report.Removed += p.erasures.places
 		a.unsealed.batches += p.unsealed.batches
 		a.unsealed.consents += p.unsealed.consents
+		a.unsealed.erasures += p.unsealed.erasures
 		return nil
 	})
 }
@@ -201,6 +209,9 @@ func (a *audit) notes() []string {
 	}
 	if r.Held != (Held{}) {
 		list = append(list, sprintf("%d batches and %d consents hold their numbers without what was in them: it was lost with a database that a backup took the place of, and nothing of it counts", r.Held.Batches, r.Held.Consents))
+	}
+	if r.Erased > 0 {
+		list = append(list, erasedText(r.Erased, r.Removed))
 	}
 	if r.Shared.Total > 0 {
 		list = append(list, sprintf("%d ids were used by one partner for more than one account", r.Shared.Total))

@@ -43,6 +43,10 @@ func (p *partition) readConsents(ctx context.Context) error {
 		leaves := make([]ledger.Hash, len(whose))
 		for i := range whose {
 			copy(leaves[i][:], c.Leaves[i*len(leaves[i]):])
+			if whose[i].Account == 0 && whose[i].Link == 0 {
+				p.erasures.links++
+				continue
+			}
 			p.consents = append(p.consents, consented{whose[i], false, c.Number, c.At, leaves[i]})
 		}
 		if ledger.Root(leaves) != c.Root {

@@ -116,6 +116,11 @@ func (j *judge) correct(b *batch, rows []*store.ClaimRow, undone []claim.Reversa
 	}
 	f := &claim.File{Part: j.Part, Account: n, Links: j.who.links, Claims: j.before, Reversals: j.passed[:len(j.passed)-len(undone)],
 		Known: j.known, Balances: j.entries, Book: j.book}
+	for _, r := range rows {
+		if r.CameBack() {
+			j.known.Forget(claim.Identity{Account: r.Account, Partner: r.Partner, ID: r.ID})
+		}
+	}
 	for _, o := range j.who.objects {
 		f.Objects = append(f.Objects, claim.Registered{Object: o.object, At: o.at})
 	}

@@ -226,7 +226,7 @@ type wreck struct {
 }
 
 var tables = []string{"partition", "document", "account", "account_key", "link", "account_object", "batch", "claim", "reversal", "balance", "usage", "slot", "history", "day_total",
-	"consent", "partner_key", "testimony", "testimony_batch", "log", "log_entry", "log_tile", "log_mark"}
+	"consent", "partner_key", "testimony", "testimony_batch", "erasure", "removed", "removed_posting", "forgotten", "log", "log_entry", "log_tile", "log_mark"}
 
 func newWreck(t *testing.T, url string) *wreck {
 	t.Helper()

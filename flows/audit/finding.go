@@ -35,6 +35,7 @@ const (
 	Consents  Kind = "consent" // a link is not what its leaf in the log says
 
 	Signatures  Kind = "signature"  // a partner did not sign what is recorded as said by it
+	Erasures    Kind = "erasure"    // what is gone of erased accounts is not what the sums that they left, and the log, say
 	Corrections Kind = "correction" // a correction that could not have been made, or came out otherwise
 )
 

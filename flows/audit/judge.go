@@ -45,6 +45,9 @@ func (j *judge) account() {
 		j.foundAccount(Accounts, n, "it has %d claims, and was never opened", len(j.rows))
 		j.who = &person{}
 	}
+	if j.who.erased {
+		j.stillThere(n, "claims")
+	}
 	j.known, j.spans, j.entries = claim.NewKnown(), map[claim.Line][]claim.Span{}, map[ledger.Key]int64{}
 	j.order = j.order[:0]
 	for i := range j.rows {
@@ -102,6 +105,7 @@ func (j *judge) batch(rows []*store.ClaimRow) {
 	defer j.remember(b, rows)
 	j.register(b.at)
 	j.docket.Reopen(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, j.claims, j.who.links)
+	j.forgotten(b, rows)
 	j.near(j.docket.Needs.Near)
 	outcome := j.docket.JudgeAgain(j.Part, b.number, j.known)
 	made := outcome.Rows

@@ -29,8 +29,8 @@ type testimony struct {
 
 // heard is what they say of one partition.
 type heard struct {
-	batches, links stretch
-	losses         []record.Lost
+	batches, links, erasures stretch
+	losses                   []record.Lost
 }
 
 // A stretch is the hashes of entries with dense numbers.
@@ -245,6 +245,11 @@ func (r *logReading) keep(entry record.Entry, e *store.Entry) store.Item {
 			said.parts[entry.Part].links.add(entry.Number, sha256.Sum256(e.Body))
 		}
 		return store.Item{Stream: store.LinksStream, Part: entry.Part, Number: entry.Number}
+	case *record.Erasure:
+		if entry.Part >= 0 && entry.Part < len(said.parts) {
+			said.parts[entry.Part].erasures.add(entry.Number, sha256.Sum256(e.Body))
+		}
+		return store.Item{Stream: store.ErasureStream, Part: entry.Part, Number: entry.Number}
 	case *record.Totals:
 		return store.Item{Stream: store.TotalsStream, Number: entry.Number}
 	case *record.Lost:
@@ -387,14 +392,14 @@ func (a *audit) checkDocuments(documents []store.Document) {
 }
 
 // unsealed counts what was committed and is in no log yet.
-type unsealed struct{ documents, batches, consents, losses int64 }
+type unsealed struct{ documents, batches, consents, erasures, losses int64 }
 
 func (u *unsealed) note() string {
 	var list []string
 	for _, c := range []struct {
 		n    int64
 		what string
-	}{{u.batches, "batches"}, {u.consents, "consents"}, {u.documents, "documents"}, {u.losses, "losses"}} {
+	}{{u.batches, "batches"}, {u.consents, "consents"}, {u.erasures, "erasures"}, {u.documents, "documents"}, {u.losses, "losses"}} {
 		if c.n > 0 {
 			list = append(list, sprintf("%d %s", c.n, c.what))
 		}
@@ -416,8 +421,11 @@ func (p *partition) heardBatch(number int64, hash ledger.Hash) {
 // unheard goes through the numbers that the log has from where we are to before another.
 func (p *partition) unheard(s *stretch, to int64, found func(number int64)) {
 	next := &p.nextBatch
-	if s == &p.heard.links {
+	switch s {
+	case &p.heard.links:
 		next = &p.nextConsent
+	case &p.heard.erasures:
+		next = &p.nextErasure
 	}
 	for n := max(*next, s.first); n < min(to, s.end()); n++ {
 		found(n)

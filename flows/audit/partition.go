@@ -31,17 +31,20 @@ type partition struct {
 	tallied tallied
 
 	heard                  *heard
+	nextErasure            int64
 	nextBatch, nextConsent int64 // up to there the log has been held against what is recorded
 	consents               []consented
 	sayings                []saying // in order of batch and place
 	unsealed               unsealed
 	lost                   map[string][]record.Lost // by the type of what was lost
 	held                   Held
+	erasures               erasures
+	recalled               []recalled
 
 	sums     map[ledger.Asset]int64 // of all balances; wrapping, which keeps zero apart from everything else that is near it
 	counters map[ledger.Key]int64   // what the entries leave on the counter-accounts
 
-	claims, accounts, keyless int64
+	claims, accounts, keyless, erased int64
 }
 
 // A batch is what judging its claims again needs of its record.
@@ -52,7 +55,8 @@ type batch struct {
 	correction bool
 	held       bool // its claims were lost
 	totals     ledger.Hash
-	first, n   int // its claims' places in leaves, owners and seen
+	first, n   int   // its claims' places in leaves, owners and seen
+	removed    int64 // of them by erasures
 	tallies    []tally
 }
 
@@ -214,6 +218,10 @@ func (p *partition) readAccounts(ctx context.Context) error {
 // close holds what all accounts add up to against what is recorded.
 func (p *partition) close(ctx context.Context) error {
 	p.closePlaces()
+	p.closeErasures()
+	if err := p.closeForgotten(ctx); err != nil {
+		return err
+	}
 	p.closeConsents()
 	if err := p.closeBalances(ctx); err != nil {
 		return err
@@ -226,7 +234,7 @@ func (p *partition) closePlaces() {
 	for i := range p.batches {
 		b := &p.batches[i]
 		for ord := range b.n {
-			if !p.seen[b.first+ord] {
+			if !p.seen[b.first+ord] && p.owner(b.first+ord) != 0 {
 				p.foundBatch(Places, b.number, "its claim %d, of account %s, is not there", ord,
 					store.AccountID{Part: p.Part, Number: p.owner(b.first + ord)})
 			}

@@ -33,6 +33,7 @@ type reach struct {
 type person struct {
 	key     [32]byte
 	keyed   bool
+	erased  bool
 	links   map[string]*claim.Link
 	objects []registered
 	partial bool // some of its claims cannot be judged again: what follows from them all is not known
@@ -69,6 +70,10 @@ func (r *reach) readPeople(ctx context.Context) error {
 	return r.Snapshot.Opened(ctx, r.in, func(n claim.Number, key []byte) {
 		who := &person{keyed: len(key) == 32}
 		copy(who.key[:], key)
+		if !who.keyed && r.met(n) {
+			who.erased = true
+			r.erased++
+		}
 		r.people[n] = who
 		r.rows++
 	})
@@ -83,6 +88,9 @@ func (r *reach) readLinks(ctx context.Context) error {
 			r.checkLink(l, granted, false)
 			return
 		}
+		if who.erased {
+			r.stillThere(l.Account, "a link")
+		}
 		if who.links == nil {
 			who.links = make(map[string]*claim.Link, 2)
 		}
@@ -96,6 +104,9 @@ func (r *reach) readObjects(ctx context.Context) error {
 	return r.Snapshot.Objects(ctx, r.in, func(n claim.Number, object string, at int64) {
 		r.rows++
 		if who := r.people[n]; who != nil {
+			if who.erased {
+				r.stillThere(n, "an object")
+			}
 			who.objects = append(who.objects, registered{object, at})
 		}
 	})

@@ -90,7 +90,7 @@ func (p *partition) readPlaces(number int64, root ledger.Hash, places []byte, t 
 			p.foundSaid(root, "its claim %d of %d is recorded as claim %d of the %d in batch %d.%d", i, len(t.Leaves), ord, b.n, p.Part, number)
 			continue
 		}
-		p.sayings = append(p.sayings, saying{number, ord, t.Partner, claim.SaidSalt(t.Salt, int(i)), t.Leaves[i]})
+		p.sayings = append(p.sayings, saying{number, ord, t.Partner, t.SaltOf(int(i)), t.Leaves[i]})
 	}
 }
 
@@ -104,6 +104,7 @@ func (p *partition) said(r *store.ClaimRow, c *claim.Claim) {
 	for ; i < len(p.sayings) && p.sayings[i].batch == ref.Batch && int64(p.sayings[i].ord) == int64(ref.Ord); i++ {
 		s := &p.sayings[i]
 		switch {
+		case s.salt == [32]byte{} && p.erasures.begun[r.Account]: // what it was signed with is gone already
 		case s.partner != c.Partner:
 			p.foundClaim(Signatures, r, "it is recorded as said by %s, and %s signed it", c.Partner, s.partner)
 		case claim.SaidLeaf(c, s.salt) != s.leaf:

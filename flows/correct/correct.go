@@ -152,6 +152,11 @@ func (d *Desk) update(ctx context.Context, id store.AccountID, clock claim.Micro
 			return err
 		}
 		now := claim.Basis{At: tx.Now, Rulebook: tx.Rulebook}
+		if c.With != nil && tx.Forgotten {
+			if err := f.recall(ctx, tx, c.With, now); err != nil {
+				return err
+			}
+		}
 		outcome, err := claim.Correct(f.File, c, tx.Number, now)
 		if err != nil {
 			return err
@@ -191,6 +196,19 @@ func (d *Desk) open(ctx context.Context, tx *store.Tx, n claim.Number) (*file, e
 		f.reversals[f.Reversals[i].Of] = &f.Reversals[i]
 	}
 	return f, nil
+}
+
+// recall asks whether a replacement's act was credited to somebody who was erased.
+func (f *file) recall(ctx context.Context, tx *store.Tx, with *claim.Claim, now claim.Basis) error {
+	needs, err := f.Needs(with, now)
+	if err != nil {
+		return err
+	}
+	known, err := tx.Known(ctx, &needs)
+	if err == nil {
+		f.Known.Recall(known)
+	}
+	return err
 }
 
 // add tells what an outcome changes.

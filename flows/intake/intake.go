@@ -42,7 +42,7 @@ func (j *Judge) Admit(ctx context.Context, part int, claims []claim.Claim, clock
 		if err != nil {
 			return err
 		}
-		docket := claim.Open(claim.Session{Book: book, At: tx.Now, Backfill: j.Backfill}, claims, links)
+		docket := claim.Open(claim.Session{Book: book, At: tx.Now, Backfill: j.Backfill, Forgotten: tx.Forgotten}, claims, links)
 		known, err := tx.Known(ctx, &docket.Needs)
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ import (
 // that it reported, without what only the member may see; "" is the member, or an operator for the member. witnesses
 // are the vkeys of those that may have cosigned.
 //
-// The error is fault.NotFound while the claim's batch is not yet under a published head, and fault.Conflict once the
+// The error is fault.NotFound while the claim's batch is not yet under a published head, and fault.Gone once the
 // account was erased.
 func Make(ctx context.Context, db *store.DB, ref claim.Ref, partner string, witnesses []string) (*proof.Receipt, error) {
 	c, err := db.RecordedClaim(ctx, ref)
@@ -41,7 +41,7 @@ func Make(ctx context.Context, db *store.DB, ref claim.Ref, partner string, witn
 	case partner != "" && c.Partner != partner:
 		return nil, fault.New(fault.NotFound, "there is no claim %s", ref)
 	case len(c.Key) != 32:
-		return nil, fault.New(fault.Conflict, "the account was erased, and with it what a receipt is made from")
+		return nil, fault.New(fault.Gone, "the account was erased, and with it what a receipt is made from")
 	}
 	m := &maker{ctx: ctx, db: db, witnesses: witnesses}
 	if err := m.head(); err != nil {

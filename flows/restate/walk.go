@@ -228,6 +228,11 @@ func (w *walk) batch(who *past.Person, rows []*store.ClaimRow) Why {
 		w.claims = append(w.claims, c)
 	}
 	claims := w.claims[first:]
+	for _, r := range rows {
+		if r.CameBack() {
+			w.retrial.Known.Forget(claim.Identity{Account: r.Account, Partner: r.Partner, ID: r.ID})
+		}
+	}
 	who.At(b.at)
 	o := w.retrial.Judge(claim.Session{Book: b.book, At: b.at, Backfill: b.backfill}, w.Part, b.number, claims, who.Links)
 	made := o.Rows

@@ -72,7 +72,7 @@ func TestOpenTotals(t *testing.T) {
 		for member := range 12 {
 			w.credit(member, day(4, 9), "3")
 		}
-		w.damage("UPDATE day_total SET claims = claims + 1, mg = mg + 7 WHERE day = '2026-09-01' AND part = (SELECT min(part) FROM day_total)")
+		w.damage("UPDATE day_total SET claims = claims + 1, mg = mg + 7 WHERE day = '2026-09-01' AND part = (SELECT min(part) FROM day_total WHERE day = '2026-09-01')")
 		got := w.totals(day(9, 2))
 		next := want
 		next.Number, next.From, next.To, next.Claims, next.Reduction = 2, "2026-09-03", "2026-09-08", 13, 18_000_007

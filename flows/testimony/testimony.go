@@ -182,7 +182,7 @@ func Of(ctx context.Context, db *store.DB, row *store.ClaimRow) (*signature.Test
 	}
 	t := &signature.Testimony{
 		Public: key.Public, Base: kept.Base, Signature: kept.Signature,
-		Salt: claim.SaidSalt(kept.Salt, i), Index: i, Claims: len(kept.Leaves), Path: ledger.Path(kept.Leaves, i),
+		Salt: kept.SaltOf(i), Index: i, Claims: len(kept.Leaves), Path: ledger.Path(kept.Leaves, i),
 	}
 	c := row.Claim
 	if !claim.ParseBody(&c, row.Body) {

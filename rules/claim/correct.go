@@ -58,6 +58,7 @@ func Correct(f *File, r *Correction, number int64, now Basis) (*Outcome, error) 
 		return nil, err
 	}
 	f.Known.Spans = spans
+	f.remember()
 	book, err := f.Book(now)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ type Session struct {
 	Book     *rulebook.Rulebook
 	At       Micros // the instant: the same for every claim of the batch
 	Backfill bool   // judge neither lateness nor the time from which a link is in force
+
+	Forgotten bool // people were erased: it must be asked whether an act was theirs
 }
 
 // A Docket holds claims of one partition, in order of arrival, each with what it alone can tell
@@ -208,6 +210,9 @@ func (d *Docket) need(m *matter) {
 	}
 	if m.method.NetYear {
 		d.Needs.Nets = append(d.Needs.Nets, m.netKey())
+	}
+	if d.Forgotten {
+		d.Needs.Marks = append(d.Needs.Marks, d.marked(m)...)
 	}
 }
 

@@ -149,6 +149,9 @@ func (d *Docket) judge(m *matter, row *Row, known *Known, o *Outcome) {
 
 // taken looks whether the act was already counted.
 func (d *Docket) taken(m *matter, known *Known) (reason.Code, reason.Operands) {
+	if len(known.forgotten) > 0 && known.forgotten[m.identity()] {
+		return reason.Overlap, reason.Operands{} // by whom, nobody knows any more
+	}
 	switch m.group.Kind {
 	case methodology.Spans:
 		if by, ok := m.clashing(known.Spans[m.line()]); ok {

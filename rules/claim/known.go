@@ -24,6 +24,7 @@ type Link struct {
 	Scenarios []string // those consented to; empty for all of the programme's
 	Purposes  []string // see Credit and Assign
 	Since     Micros   // acts that began before are not covered
+	Granted   Micros   // when it was
 	Revoked   Micros   // 0 while in force
 	Objects   []string // meters, cars registered to the account
 }
@@ -144,11 +145,12 @@ type Needs struct {
 	Usage []Period
 	Kept  []Kept
 	Nets  []ledger.Key
+	Marks []Marked
 }
 
 // emptied is the same lists without what is in them.
 func (n Needs) emptied() Needs {
-	return Needs{n.Same[:0], n.Near[:0], n.Slots[:0], n.Usage[:0], n.Kept[:0], n.Nets[:0]}
+	return Needs{n.Same[:0], n.Near[:0], n.Slots[:0], n.Usage[:0], n.Kept[:0], n.Nets[:0], n.Marks[:0]}
 }
 
 // Near asks for the accepted spans of a line that may overlap [From, To].
@@ -165,6 +167,16 @@ type Known struct {
 	Usage map[Period]Usage
 	Kept  map[Kept]quantity.Rat
 	Nets  map[ledger.Key]int64
+
+	forgotten map[Identity]bool // see Forget
+}
+
+// Forget notes that a claim's act was credited to somebody who was erased since: it cannot count again.
+func (k *Known) Forget(id Identity) {
+	if k.forgotten == nil {
+		k.forgotten = map[Identity]bool{}
+	}
+	k.forgotten[id] = true
 }
 
 // NewKnown knows nothing yet.
@@ -176,6 +188,13 @@ func NewKnown() *Known {
 		Usage: map[Period]Usage{},
 		Kept:  map[Kept]quantity.Rat{},
 		Nets:  map[ledger.Key]int64{},
+	}
+}
+
+// Recall takes over what another knows to be forgotten.
+func (k *Known) Recall(from *Known) {
+	for id := range from.forgotten {
+		k.Forget(id)
 	}
 }
 

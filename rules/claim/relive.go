@@ -36,6 +36,11 @@ func (f *File) Relive(book func(Basis) (*rulebook.Rulebook, error)) (*Life, erro
 	}
 	r.would = &File{Part: f.Part, Account: f.Account, Links: f.Links, Objects: f.Objects, Claims: make([]Past, 0, len(f.Claims)), Book: book}
 	r.retrial.Begin()
+	for i := range f.Claims {
+		if p := &f.Claims[i]; p.Verdict.CameBack() {
+			r.retrial.Known.Forget(r.identity(p))
+		}
+	}
 	claims, reversals := f.Claims, f.Reversals
 	for len(claims) > 0 || len(reversals) > 0 {
 		number := next(claims, reversals)

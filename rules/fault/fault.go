@@ -16,6 +16,7 @@ const (
 	Unauthorized Kind = "unauthorized" // no key, or a key we do not know
 	Forbidden    Kind = "forbidden"    // a key that may not do this
 	NotFound     Kind = "not-found"
+	Gone         Kind = "gone"     // was here, and was erased for good
 	Conflict     Kind = "conflict" // contradicts what is recorded
 	TooLarge     Kind = "too-large"
 	Busy         Kind = "busy"        // nothing was done; try again later

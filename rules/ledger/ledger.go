@@ -19,7 +19,8 @@ const (
 	Issuance  Holder = -1 // gives whatever is credited; its balance is minus all there is
 	Applicant Holder = -2 // receives the reductions whose title passed to the programme's applicant
 	Liability Holder = -3 // carries what a partner owes for reversals after pooling
-	Expiry    Holder = -4 // receives points that ran out
+	Expiry    Holder = -4 // receives points that ran out, or whose member was erased
+	Retired   Holder = -5 // receives reductions whose member was erased: nobody's any more, and never to be sold
 )
 
 // An Asset is what a balance counts.
@@ -44,6 +45,13 @@ func Points(programme, expiryMonth string) Asset {
 func (a Asset) Kind() string {
 	kind, _, _ := strings.Cut(string(a), "/")
 	return kind
+}
+
+// Programme is the asset's second word: the programme that it is of.
+func (a Asset) Programme() string {
+	_, rest, _ := strings.Cut(string(a), "/")
+	programme, _, _ := strings.Cut(rest, "/")
+	return programme
 }
 
 // A Key names one balance within a partition.

@@ -16,7 +16,7 @@ import (
 // MaxSize bounds an entry: a bundle of tlog-tiles gives its length in two bytes.
 const MaxSize = 1<<16 - 1
 
-// An Entry is one of *Origin, *Key, *Document, *Batch, *Links, *Totals and *Lost.
+// An Entry is one of *Origin, *Key, *Document, *Batch, *Links, *Erasure, *Totals and *Lost.
 type Entry interface{ kind() string }
 
 // An Origin begins a log, and is its first entry.
@@ -79,6 +79,17 @@ type Links struct {
 	Root   Hash   `json:"root"` // over their salted leaves
 }
 
+// An Erasure says that an account was erased, and with it what the log's other entries had hidden of it: nobody can open
+// its leaves any more. It does not say whose it was.
+type Erasure struct {
+	Type    string `json:"type"`
+	Part    int    `json:"part"`
+	Number  int64  `json:"number"` // dense within the partition, from 1
+	At      int64  `json:"at"`
+	Account Hash   `json:"account"` // names the account to whoever has the partition's secret
+	Removed Hash   `json:"removed"` // salted commitment to all that erasures have removed from the partition so far
+}
+
 // Totals are what a programme's claims came to on its local days From to To, less what corrections took back on them. A methodology and vintage
 // that fewer than Least members share on these days is left for later totals, which then begin earlier.
 type Totals struct {
@@ -114,6 +125,7 @@ const (
 	DocumentType = "document"
 	BatchType    = "batch"
 	LinksType    = "links"
+	ErasureType  = "erasure"
 	TotalsType   = "totals"
 	LostType     = "lost"
 )
@@ -123,6 +135,7 @@ func (*Key) kind() string      { return KeyType }
 func (*Document) kind() string { return DocumentType }
 func (*Batch) kind() string    { return BatchType }
 func (*Links) kind() string    { return LinksType }
+func (*Erasure) kind() string  { return ErasureType }
 func (*Totals) kind() string   { return TotalsType }
 func (*Lost) kind() string     { return LostType }
 
@@ -150,6 +163,8 @@ func Text(e Entry) []byte {
 	case *Batch:
 		e.Type = e.kind()
 	case *Links:
+		e.Type = e.kind()
+	case *Erasure:
 		e.Type = e.kind()
 	case *Totals:
 		e.Type = e.kind()
@@ -191,6 +206,8 @@ func Parse(text []byte) (Entry, error) {
 		e = &Batch{}
 	case LinksType:
 		e = &Links{}
+	case ErasureType:
+		e = &Erasure{}
 	case TotalsType:
 		e = &Totals{}
 	case LostType:

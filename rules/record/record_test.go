@@ -17,6 +17,7 @@ var Samples = []Entry{
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Batch{Part: 3, Number: 12, At: 1787270400000000, Rulebook: 7, Backfill: true, Root: Hash{1}, Totals: Hash{2}, Prev: Hash{3}},
 	&Links{Part: 1, Number: 2, At: 3, Root: Hash{4}},
+	&Erasure{Part: 1, Number: 1, At: 4, Account: Hash{5}, Removed: Hash{6}},
 	&Totals{Number: 1, Programme: "p", Method: "M@1", Vintage: "2026", From: "2026-08-01", To: "2026-08-02", Least: 10, Claims: 1, Reduction: 2, Points: 3},
 	&Lost{Part: 3, Number: 1, At: 4, Of: BatchType, From: 12, To: 19},
 }

@@ -118,6 +118,10 @@ func (s *Sequence) Add(text []byte) (Entry, []Problem) {
 		if c.part(LinksType, e.Part) {
 			c.number(LinksType, e.Part, e.Number)
 		}
+	case *Erasure:
+		if c.part(ErasureType, e.Part) {
+			c.number(ErasureType, e.Part, e.Number)
+		}
 	case *Totals:
 		c.number(TotalsType, 0, e.Number)
 	case *Lost:
@@ -230,7 +234,7 @@ func (c *check) number(kind string, part int, n int64) {
 }
 
 func numberIn(kind string, part int, n int64) string {
-	if kind == BatchType || kind == LinksType || kind == LostType {
+	if kind == BatchType || kind == LinksType || kind == ErasureType || kind == LostType {
 		return fmt.Sprintf("%d.%d", part, n)
 	}
 	return fmt.Sprint(n)

@@ -106,6 +106,7 @@ func small(key string) []record.Entry {
 		&record.Links{Part: 0, Number: 1, At: 1787266800000001, Root: record.Hash{5}},
 		first,
 		&record.Batch{Part: 0, Number: 2, At: 1787270400000000, Rulebook: 2, Root: record.Hash{6}, Totals: record.Hash{7}, Prev: sha256.Sum256(record.Text(first))},
+		&record.Erasure{Part: 0, Number: 1, At: 1787270400000001, Account: record.Hash{8}, Removed: record.Hash{9}},
 		&record.Totals{Number: 1, Programme: "city", Method: "BIKE@1", Vintage: "2026", From: "2026-08-21", To: "2026-08-21", Least: 10, Claims: 40, Reduction: 5600000, Points: 560000},
 	}
 }

@@ -28,6 +28,7 @@ func ParseProgramme(file string, text []byte) (*Programme, error) {
 	p.accepts(f.Need("accepts"))
 	p.open(f.Take("open"))
 	p.Points = parsePoints(f.Need("points"), p.Zone)
+	p.Erasure = parseErasure(f.Take("erasure"))
 	p.scenarios(f.Need("scenarios"))
 	f.Close()
 	if err := doc.Err(); err != nil {
@@ -109,6 +110,35 @@ func parsePoints(v document.Value, zone *time.Location) *Points {
 	f.Close()
 	return p
 }
+
+// parseErasure reads what becomes of what an erased member holds; a programme need not say.
+func parseErasure(v document.Value) (e Erasure) {
+	if !v.Present() {
+		return e
+	}
+	f := v.Fields()
+	if points := f.Take("points"); points.Present() {
+		how, _ := points.OneOf("expire", "void")
+		e.VoidPoints = how == "void"
+	}
+	if reductions := f.Take("reductions"); reductions.Present() {
+		how, _ := reductions.OneOf("retire", "void")
+		e.VoidReductions = how == "void"
+	}
+	if retention := f.Take("retention"); retention.Present() {
+		text, _ := retention.String()
+		m := retentionForm.FindStringSubmatch(text)
+		if m == nil {
+			retention.Errorf("what is in a lot is kept for a number of months such as: 60 months")
+		} else {
+			e.Retention, _ = strconv.Atoi(m[1])
+		}
+	}
+	f.Close()
+	return e
+}
+
+var retentionForm = regexp.MustCompile(`^([1-9][0-9]{0,2}) months$`)
 
 // parsePer reads how much CO2e earns a point: at least a gram, so that all the points there can be stay in range.
 func parsePer(v document.Value) quantity.Rat {

@@ -22,7 +22,16 @@ type Programme struct {
 	Early     time.Duration
 	From, To  time.Time // when it is open for acts; zero for always, To exclusive
 	Points    *Points   // nil when it gives none
+	Erasure   Erasure
 	Scenarios map[string]Scenario
+}
+
+// Erasure says what becomes of what a member holds whose account is erased. The zero value is the rule of a programme
+// that states none.
+type Erasure struct {
+	VoidPoints     bool // points are taken back, as if they had not been given; otherwise they run out at once
+	VoidReductions bool // reductions that the member holds are taken back; otherwise they are retired: nobody's, and never sold
+	Retention      int  // months for which what is in a lot is kept, restricted and without its tie to the person; 0 is not stated
 }
 
 // A Party is an organisation.

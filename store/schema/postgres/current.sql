@@ -13,6 +13,7 @@ CREATE TABLE account_key (
   key bytea NOT NULL,
   PRIMARY KEY (part, account)
 );
+GRANT DELETE ON account_key TO {eraser};
 GRANT INSERT, SELECT ON account_key TO {runtime};
 CREATE TABLE account_object (
   part integer NOT NULL,
@@ -21,6 +22,7 @@ CREATE TABLE account_object (
   at bigint NOT NULL,
   PRIMARY KEY (part, account, object)
 );
+GRANT DELETE ON account_object TO {eraser};
 GRANT INSERT, SELECT ON account_object TO {runtime};
 CREATE TABLE api_key (
   hash bytea NOT NULL,
@@ -39,6 +41,7 @@ CREATE TABLE balance (
   amount bigint NOT NULL,
   PRIMARY KEY (part, holder, asset)
 );
+GRANT DELETE ON balance TO {eraser};
 GRANT INSERT, SELECT, UPDATE ON balance TO {runtime};
 CREATE TABLE batch (
   part integer NOT NULL,
@@ -57,6 +60,7 @@ CREATE TABLE batch (
   PRIMARY KEY (part, batch)
 );
 GRANT INSERT, SELECT ON batch TO {runtime};
+GRANT UPDATE (accounts) ON batch TO {eraser};
 CREATE TABLE claim (
   part integer NOT NULL,
   account bigint NOT NULL,
@@ -85,6 +89,7 @@ CREATE TABLE claim (
 );
 CREATE UNIQUE INDEX claim_identity ON claim USING btree (part, account, partner, id) WHERE (again = 0);
 CREATE TRIGGER claim_reversed_once BEFORE UPDATE ON claim FOR EACH ROW WHEN (((old.reversed <> 0) OR (new.reversed <= 0))) EXECUTE FUNCTION claim_reversed_once();
+GRANT DELETE ON claim TO {eraser};
 GRANT INSERT, SELECT ON claim TO {runtime};
 GRANT UPDATE (reversed) ON claim TO {runtime};
 CREATE TABLE consent (
@@ -96,7 +101,9 @@ CREATE TABLE consent (
   links bytea NOT NULL,
   PRIMARY KEY (part, number)
 );
+CREATE INDEX consent_instant ON consent USING btree (part, at);
 GRANT INSERT, SELECT ON consent TO {runtime};
+GRANT UPDATE (links) ON consent TO {eraser};
 CREATE TABLE database (
   id text COLLATE "C" NOT NULL,
   parts integer NOT NULL,
@@ -126,6 +133,34 @@ CREATE TABLE document (
   PRIMARY KEY (rulebook)
 );
 GRANT INSERT, SELECT ON document TO {runtime};
+CREATE TABLE erasing (
+  part integer NOT NULL,
+  account bigint NOT NULL,
+  at bigint NOT NULL,
+  open integer NOT NULL,
+  PRIMARY KEY (part, account)
+);
+GRANT DELETE, INSERT, UPDATE ON erasing TO {eraser};
+GRANT SELECT ON erasing TO {runtime};
+CREATE TABLE erasure (
+  part integer NOT NULL,
+  number bigint NOT NULL,
+  at bigint NOT NULL,
+  account bytea NOT NULL,
+  removed bytea NOT NULL,
+  restored integer NOT NULL,
+  PRIMARY KEY (part, number)
+);
+GRANT INSERT ON erasure TO {eraser};
+GRANT SELECT ON erasure TO {runtime};
+CREATE TABLE forgotten (
+  part integer NOT NULL,
+  mark bytea NOT NULL,
+  at bigint NOT NULL,
+  PRIMARY KEY (part, mark)
+);
+GRANT INSERT ON forgotten TO {eraser};
+GRANT SELECT ON forgotten TO {runtime};
 CREATE TABLE history (
   part integer NOT NULL,
   account bigint NOT NULL,
@@ -151,6 +186,7 @@ CREATE TABLE link (
   PRIMARY KEY (part, account, link)
 );
 CREATE TRIGGER link_ends_once BEFORE UPDATE ON link FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION link_ends_once();
+GRANT DELETE ON link TO {eraser};
 GRANT INSERT, SELECT ON link TO {runtime};
 GRANT UPDATE (revoked) ON link TO {runtime};
 CREATE TABLE log (
@@ -224,6 +260,8 @@ CREATE TABLE object (
   at bigint NOT NULL,
   PRIMARY KEY (part, object)
 );
+CREATE INDEX object_owner ON object USING btree (owner_part, owner);
+GRANT DELETE ON object TO {eraser};
 GRANT INSERT, SELECT ON object TO {runtime};
 CREATE TABLE partition (
   part integer NOT NULL,
@@ -233,6 +271,8 @@ CREATE TABLE partition (
   accounts bigint NOT NULL,
   secret bytea NOT NULL,
   consents bigint NOT NULL,
+  erasures bigint NOT NULL,
+  forgotten integer NOT NULL,
   PRIMARY KEY (part)
 );
 GRANT INSERT, SELECT, UPDATE ON partition TO {runtime};
@@ -248,6 +288,31 @@ CREATE TABLE partner_key (
 CREATE TRIGGER partner_key_ends_once BEFORE UPDATE ON partner_key FOR EACH ROW WHEN (((old.revoked <> 0) OR (new.revoked <= 0))) EXECUTE FUNCTION partner_key_ends_once();
 GRANT INSERT, SELECT ON partner_key TO {runtime};
 GRANT UPDATE (revoked) ON partner_key TO {runtime};
+CREATE TABLE removed (
+  part integer NOT NULL,
+  batch bigint NOT NULL,
+  programme text COLLATE "C" NOT NULL,
+  method text COLLATE "C" NOT NULL,
+  vintage text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  places bigint NOT NULL,
+  claims bigint NOT NULL,
+  mg bigint NOT NULL,
+  points bigint NOT NULL,
+  PRIMARY KEY (part, batch, programme, method, vintage, reason)
+);
+GRANT INSERT, UPDATE ON removed TO {eraser};
+GRANT SELECT ON removed TO {runtime};
+CREATE TABLE removed_posting (
+  part integer NOT NULL,
+  batch bigint NOT NULL,
+  holder bigint NOT NULL,
+  asset text COLLATE "C" NOT NULL,
+  amount bigint NOT NULL,
+  PRIMARY KEY (part, batch, holder, asset)
+);
+GRANT INSERT, UPDATE ON removed_posting TO {eraser};
+GRANT SELECT ON removed_posting TO {runtime};
 CREATE TABLE request (
   part integer NOT NULL,
   key bytea NOT NULL,
@@ -259,7 +324,13 @@ CREATE TABLE request (
   at bigint NOT NULL,
   PRIMARY KEY (part, key, step)
 );
+CREATE INDEX request_owner ON request USING btree (owner_part, owner);
+GRANT DELETE ON request TO {eraser};
 GRANT INSERT, SELECT ON request TO {runtime};
+GRANT UPDATE (content) ON request TO {eraser};
+GRANT UPDATE (link) ON request TO {eraser};
+GRANT UPDATE (owner) ON request TO {eraser};
+GRANT UPDATE (owner_part) ON request TO {eraser};
 CREATE TABLE reversal (
   part integer NOT NULL,
   account bigint NOT NULL,
@@ -281,6 +352,7 @@ CREATE TABLE reversal (
   next_restated bigint NOT NULL,
   PRIMARY KEY (part, account, batch, ord)
 );
+GRANT DELETE ON reversal TO {eraser};
 GRANT INSERT, SELECT ON reversal TO {runtime};
 CREATE TABLE slot (
   part integer NOT NULL,
@@ -306,6 +378,7 @@ CREATE TABLE testimony (
   PRIMARY KEY (part, root)
 );
 GRANT INSERT, SELECT ON testimony TO {runtime};
+GRANT UPDATE (salt) ON testimony TO {eraser};
 CREATE TABLE testimony_batch (
   part integer NOT NULL,
   batch bigint NOT NULL,
@@ -314,7 +387,9 @@ CREATE TABLE testimony_batch (
   places bytea NOT NULL,
   PRIMARY KEY (part, batch, root, claims)
 );
+GRANT DELETE ON testimony_batch TO {eraser};
 GRANT INSERT, SELECT ON testimony_batch TO {runtime};
+GRANT UPDATE (places) ON testimony_batch TO {eraser};
 CREATE TABLE totals (
   number bigint NOT NULL,
   programme text COLLATE "C" NOT NULL,

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tanpu/tanpu/flows/erase"
+	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/store"
+)
+
+// runErase carries out “tanpu erase”: it forgets people, and ends what broke off of that before.
+func runErase(args []string, stdout, stderr io.Writer) int {
+	flags := newFlags("erase", "--db URL [ACCOUNT…]", stderr)
+	url := flags.String("db", "", "the database; a SQLite database must not be served meanwhile: use POST /v1/erasures there")
+	if err := parse(flags, args, "db"); err != nil {
+		return status(err, stderr)
+	}
+	return status(eraseAccounts(context.Background(), *url, flags.Args(), stdout), stderr)
+}
+
+func eraseAccounts(ctx context.Context, url string, names []string, stdout io.Writer) error {
+	var ids []store.AccountID
+	for _, name := range names {
+		id, ok := store.ParseAccountID(name)
+		if !ok {
+			return fault.New(fault.NotFound, "there is no account %q", name)
+		}
+		ids = append(ids, id)
+	}
+	db, err := store.Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	flow := erase.New(db)
+	n, err := flow.Finish(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		fmt.Fprintln(stdout, n, "erasures that had broken off are done")
+	}
+	for _, id := range ids {
+		e, err := flow.Account(ctx, id, time.Now())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "account %s was erased at %s: erasure %d.%d\n", id, time.UnixMicro(e.At).UTC().Format(time.RFC3339), e.Part, e.Number)
+	}
+	return db.Compact(ctx)
+}
