@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
 )
 
 // Backup writes a SQLite database, as it stands at one moment, to a new file, beside whoever writes to it. The accounts' keys
@@ -166,7 +168,7 @@ func (db *DB) Keyless(ctx context.Context) (accounts, keyless int64, err error) 
 	return accounts, keyless, nil
 }
 
-// AddKeys brings keys back that Backup took out, to accounts that have none, and returns how many.
+// AddKeys brings keys back that Backup took out, to accounts that have none and were not erased, and returns how many.
 func (db *DB) AddKeys(ctx context.Context, file string) (n int64, err error) {
 	if _, err := os.Stat(file); err != nil {
 		return 0, err
@@ -193,11 +195,18 @@ func (db *DB) AddKeys(ctx context.Context, file string) (n int64, err error) {
 		return 0, err
 	}
 	defer tx.Rollback()
+	erased, err := erasedNames(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
 	err = eachRow(ctx, pool, func(scan func(...any) error) error {
 		var part, account int64
 		var key []byte
 		if err := scan(&part, &account, &key); err != nil {
 			return err
+		}
+		if e := erased[part]; e != nil && e.names[claim.ErasedName(account, e.secret)] {
+			return nil // a key that was destroyed stays so, whoever has kept a copy
 		}
 		result, err := tx.ExecContext(ctx, `INSERT INTO account_key (part, account, key) SELECT part, account, $3 FROM account WHERE part = $1 AND account = $2
 			ON CONFLICT (part, account) DO NOTHING`, part, account, key)
@@ -212,4 +221,32 @@ func (db *DB) AddKeys(ctx context.Context, file string) (n int64, err error) {
 		return 0, fmt.Errorf("bringing keys back: %w", err)
 	}
 	return n, tx.Commit()
+}
+
+// erased is whom a partition has forgotten.
+type erased struct {
+	secret []byte
+	names  map[ledger.Hash]bool
+}
+
+func erasedNames(ctx context.Context, tx *sql.Tx) (map[int64]*erased, error) {
+	list := map[int64]*erased{}
+	err := eachRow(ctx, tx, func(scan func(...any) error) error {
+		var part int64
+		var secret, name []byte
+		if err := scan(&part, &secret, &name); err != nil {
+			return err
+		}
+		if list[part] == nil {
+			list[part] = &erased{secret, map[ledger.Hash]bool{}}
+		}
+		var hash ledger.Hash
+		copy(hash[:], name)
+		list[part].names[hash] = true
+		return nil
+	}, "SELECT e.part, p.secret, e.account FROM erasure e JOIN partition p ON p.part = e.part")
+	if err != nil {
+		return nil, fmt.Errorf("reading who was erased: %w", err)
+	}
+	return list, nil
 }

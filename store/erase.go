@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,8 +93,19 @@ func (tx *Tx) noteErasing(ctx context.Context) error {
 	return tx.open(ctx, conn, 1)
 }
 
-// Erased tells of the erasure of the account, in its partition; nil where it was not erased.
+// Erased tells of the erasure of the account, in its partition; nil where it was not erased, or is to be again because a
+// backup from before was restored.
 func (tx *Tx) Erased(ctx context.Context) (*Erasure, error) {
+	var begun bool
+	err := tx.desk.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM erasing WHERE part = $1 AND account = $2)", tx.erases.Part, tx.erases.Number).Scan(&begun)
+	if err != nil || begun {
+		return nil, err
+	}
+	return tx.noted(ctx)
+}
+
+// noted is the row that tells of the account's erasure; nil for none.
+func (tx *Tx) noted(ctx context.Context) (*Erasure, error) {
 	name := claim.ErasedName(tx.erases.Number, tx.Secret)
 	e := &Erasure{Part: tx.Part, Account: name}
 	var removed []byte
@@ -265,11 +275,10 @@ func saltsOf(kept []byte, claims int) [][32]byte {
 	return salts
 }
 
-// EraseAccount takes away all that is recorded of the account, and leaves the sums that e gives. The Erasure that again
-// tells of, if it is not nil, is the one that this repeats after a backup was restored.
+// EraseAccount takes away all that is recorded of the account, and leaves the sums that e gives.
 //
 // What is true if we die: before the commit all of the account is there; after it nothing is.
-func (tx *Tx) EraseAccount(ctx context.Context, e *claim.Erased, again *Erasure) (*Erasure, error) {
+func (tx *Tx) EraseAccount(ctx context.Context, e *claim.Erased) (*Erasure, error) {
 	conn, err := tx.writer(ctx)
 	if err != nil {
 		return nil, err
@@ -295,39 +304,40 @@ func (tx *Tx) EraseAccount(ctx context.Context, e *claim.Erased, again *Erasure)
 	if _, err := conn.ExecContext(ctx, "DELETE FROM balance WHERE part = $1 AND holder = $2", tx.Part, tx.erases.Number); err != nil {
 		return nil, fmt.Errorf("deleting balances: %w", err)
 	}
-	return tx.noteErasure(ctx, conn, again)
+	return tx.noteErasure(ctx, conn)
 }
 
-// noteErasure writes what the log is to learn, and ends the erasure.
-func (tx *Tx) noteErasure(ctx context.Context, conn *sql.Conn, again *Erasure) (*Erasure, error) {
-	e := &Erasure{Part: tx.Part, At: tx.Now, Account: claim.ErasedName(tx.erases.Number, tx.Secret)}
-	if again != nil {
-		*e = *again
-		e.Restored = true
-		if _, err := conn.ExecContext(ctx, "UPDATE partition SET erasures = $2 WHERE part = $1 AND erasures < $2", tx.Part, again.Number+1); err != nil {
-			return nil, err
-		}
-	} else {
-		if err := conn.QueryRowContext(ctx, "UPDATE partition SET erasures = erasures + 1 WHERE part = $1 RETURNING erasures - 1", tx.Part).Scan(&e.Number); err != nil {
-			return nil, fmt.Errorf("numbering an erasure: %w", err)
-		}
-		together, err := tx.removedTogether(ctx)
-		if err != nil {
-			return nil, err
-		}
-		e.Removed = claim.CommitRemoved(together, e.Number, tx.Secret)
-	}
-	restored := 0
-	if e.Restored {
-		restored = 1
-	}
-	_, err := conn.ExecContext(ctx, "INSERT INTO erasure (part, number, at, account, removed, restored) VALUES ($1, $2, $3, $4, $5, $6)",
-		tx.Part, e.Number, e.At, e.Account[:], e.Removed[:], restored)
+// noteErasure writes what the log is to learn, unless it knows it already, and ends the erasure.
+func (tx *Tx) noteErasure(ctx context.Context, conn *sql.Conn) (*Erasure, error) {
+	e, err := tx.noted(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("noting an erasure: %w", err)
+		return nil, err
+	}
+	if e == nil {
+		if e, err = tx.newErasure(ctx, conn); err != nil {
+			return nil, err
+		}
 	}
 	_, err = conn.ExecContext(ctx, "DELETE FROM erasing WHERE part = $1 AND account = $2", tx.erases.Part, tx.erases.Number)
 	return e, err
+}
+
+func (tx *Tx) newErasure(ctx context.Context, conn *sql.Conn) (*Erasure, error) {
+	e := &Erasure{Part: tx.Part, At: tx.Now, Account: claim.ErasedName(tx.erases.Number, tx.Secret)}
+	if err := conn.QueryRowContext(ctx, "UPDATE partition SET erasures = erasures + 1 WHERE part = $1 RETURNING erasures - 1", tx.Part).Scan(&e.Number); err != nil {
+		return nil, fmt.Errorf("numbering an erasure: %w", err)
+	}
+	together, err := tx.removedTogether(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.Removed = claim.CommitRemoved(together, e.Number, tx.Secret)
+	_, err = conn.ExecContext(ctx, "INSERT INTO erasure (part, number, at, account, removed, restored) VALUES ($1, $2, $3, $4, $5, 0)",
+		tx.Part, e.Number, e.At, e.Account[:], e.Removed[:])
+	if err != nil {
+		return nil, fmt.Errorf("noting an erasure: %w", err)
+	}
+	return e, nil
 }
 
 // untieBatches takes the account out of the batches that recorded it, and its claims' places in what partners signed.
@@ -533,23 +543,3 @@ func (db *DB) Compact(ctx context.Context) error {
 	}
 	return db.Scrub(ctx)
 }
-
-// FindErased finds which account an erasure was of, in a database that still has it: by its name, which the partition's
-// secret makes.
-func (tx *Tx) FindErased(ctx context.Context, name ledger.Hash) (n claim.Number, found bool, err error) {
-	err = eachRow(ctx, tx.desk.conn, func(scan func(...any) error) error {
-		var one claim.Number
-		err := scan(&one)
-		if err == nil && claim.ErasedName(one, tx.Secret) == name {
-			n, found = one, true
-			err = errFound
-		}
-		return err
-	}, "SELECT account FROM account WHERE part = $1", tx.Part)
-	if errors.Is(err, errFound) {
-		err = nil
-	}
-	return n, found, err
-}
-
-var errFound = errors.New("found")

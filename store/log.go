@@ -91,6 +91,7 @@ func (db *DB) BeginLog(ctx context.Context, origin string, first []byte, root le
 // A Sealing is a transaction that extends the log, and the log as it was before.
 type Sealing struct {
 	Log
+	db *DB
 	tx *sql.Tx
 }
 
@@ -117,7 +118,7 @@ func (db *DB) Seal(ctx context.Context, f func(*Sealing) error) (done bool, err 
 		}
 		lock += " FOR UPDATE SKIP LOCKED"
 	}
-	s := &Sealing{tx: tx}
+	s := &Sealing{db: db, tx: tx}
 	s.Log, err = scanLog(tx.QueryRowContext(ctx, lock))
 	if found, err := oneRow(err); err != nil || !found {
 		return false, err

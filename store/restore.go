@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -31,6 +33,8 @@ func (s *Sealing) Recorded(ctx context.Context, stream string, part int, number 
 		list, err = s.totals(ctx, number, 1)
 	case KeyStream:
 		list, err = s.keys(ctx, number, 1)
+	case ErasureStream:
+		list, err = s.erasures(ctx, part, number, 1)
 	case LostStream:
 		list, err = s.losses(ctx, map[mark]int64{{LostStream, part}: number})
 		for len(list) > 0 && list[0].Part != part {
@@ -50,7 +54,7 @@ func (db *DB) ReadLog(ctx context.Context, f func(*Sealing) error) error {
 		return fmt.Errorf("reading the log: %w", err)
 	}
 	defer tx.Rollback()
-	s := &Sealing{tx: tx}
+	s := &Sealing{db: db, tx: tx}
 	s.Log, err = scanLog(tx.QueryRowContext(ctx, lastLog))
 	if found, err := oneRow(err); err != nil || !found {
 		return err
@@ -180,6 +184,60 @@ func (s *Sealing) AddKey(ctx context.Context, k *record.Key) error {
 		return fmt.Errorf("recording a key of the log: %w", err)
 	}
 	return nil
+}
+
+// AddErasure records that an account was erased. If it is here, it is noted as being erased: see flows/erase, which takes it
+// away again. On PostgreSQL the rest of the transaction has the right to erase.
+func (s *Sealing) AddErasure(ctx context.Context, e *record.Erasure) error {
+	if s.db.engine == postgres {
+		if _, err := s.tx.ExecContext(ctx, "SET LOCAL ROLE "+pgx.Identifier{s.db.eraser()}.Sanitize()); err != nil {
+			return fmt.Errorf("taking on the role %s, which is the right to erase: %w", s.db.eraser(), err)
+		}
+	}
+	n, found, err := s.findErased(ctx, e)
+	if err != nil {
+		return err
+	}
+	const nobody = 0 // whose row, for as long as the transaction lasts, is SQLite's right to add to erasures
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{"INSERT INTO erasing (part, account, at, open) VALUES ($1, $2, $3, 1)", []any{e.Part, nobody, e.At}},
+		{"INSERT INTO erasure (part, number, at, account, removed, restored) VALUES ($1, $2, $3, $4, $5, 1)", []any{e.Part, e.Number, e.At, e.Account[:], e.Removed[:]}},
+		{"DELETE FROM erasing WHERE part = $1 AND account = $2", []any{e.Part, nobody}},
+	} {
+		if _, err := s.tx.ExecContext(ctx, q.query, q.args...); err != nil {
+			return fmt.Errorf("recording an erasure again: %w", err)
+		}
+	}
+	if found {
+		_, err := s.tx.ExecContext(ctx, "INSERT INTO erasing (part, account, at, open) VALUES ($1, $2, $3, 0) ON CONFLICT (part, account) DO NOTHING", e.Part, n, e.At)
+		if err != nil {
+			return fmt.Errorf("noting an account that is to be erased again: %w", err)
+		}
+	}
+	return s.moveOn(ctx, "UPDATE partition SET erasures = $3 WHERE part = $1 AND erasures = $2", e.Part, e.Number, e.Number+1)
+}
+
+// findErased finds which account an erasure was of: by its name, which the partition's secret makes.
+func (s *Sealing) findErased(ctx context.Context, e *record.Erasure) (n claim.Number, found bool, err error) {
+	var secret []byte
+	if err := s.tx.QueryRowContext(ctx, "SELECT secret FROM partition WHERE part = $1", e.Part).Scan(&secret); err != nil {
+		return 0, false, err
+	}
+	err = eachRow(ctx, s.tx, func(scan func(...any) error) error {
+		var one claim.Number
+		err := scan(&one)
+		if err == nil && !found && record.Hash(claim.ErasedName(one, secret)) == e.Account {
+			n, found = one, true
+		}
+		return err
+	}, "SELECT account FROM account WHERE part = $1", e.Part)
+	if err != nil {
+		return 0, false, fmt.Errorf("looking for an account that was erased: %w", err)
+	}
+	return n, found, nil
 }
 
 // AddLost records what was lost.

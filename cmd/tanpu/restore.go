@@ -175,6 +175,9 @@ func tellRestored(w io.Writer, r *restore.Report) error {
 	fmt.Fprintf(w, "  %s batches hold their numbers without their claims, %s of them corrections\n", thousands(r.Batches), thousands(r.Corrections))
 	fmt.Fprintf(w, "  %s consents hold their numbers without their links; %s ended links that are here, which have ended\n", thousands(r.Links), thousands(r.Ended))
 	fmt.Fprintf(w, "  %s documents and %s sums are back\n", thousands(r.Documents), thousands(r.Totals))
+	if r.Erased > 0 {
+		fmt.Fprintf(w, "  %s accounts had been erased since the backup, and are again\n", thousands(r.Erased))
+	}
 	_, err := fmt.Fprint(w, "Partners report again what they reported since the backup, and take back again what they took back: each claim counts once.\n"+
 		"Members who were linked since are linked again. Prove the database with tanpu audit.\n")
 	return err

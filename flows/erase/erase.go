@@ -39,10 +39,6 @@ const attempts = 5
 
 // Account erases an account. One that was erased before is told, and nothing more happens.
 func (f *Flow) Account(ctx context.Context, id store.AccountID, now time.Time) (*store.Erasure, error) {
-	return f.account(ctx, id, nil, now)
-}
-
-func (f *Flow) account(ctx context.Context, id store.AccountID, again *store.Erasure, now time.Time) (*store.Erasure, error) {
 	if id.Part < 0 || id.Part >= f.Books.DB.Parts {
 		return nil, fault.New(fault.NotFound, "there is no account %s", id)
 	}
@@ -57,7 +53,7 @@ func (f *Flow) account(ctx context.Context, id store.AccountID, again *store.Era
 		untied, err := f.untie(ctx, id, now)
 		var done *store.Erasure
 		if err == nil {
-			done, err = f.destroy(ctx, id, untied, again, now)
+			done, err = f.destroy(ctx, id, untied, now)
 		}
 		var other *before
 		if errors.As(err, &other) {
@@ -71,7 +67,8 @@ func (f *Flow) account(ctx context.Context, id store.AccountID, again *store.Era
 	return nil, fault.New(fault.Unavailable, "claims of account %s still came in; try again", id)
 }
 
-// Finish ends the erasures that were begun and broke off, and says how many those were.
+// Finish ends the erasures that were begun and broke off, and repeats those that a database from before them has not got
+// yet (see package restore). It says how many those were.
 func (f *Flow) Finish(ctx context.Context, now time.Time) (n int, err error) {
 	list, err := f.Books.DB.Erasing(ctx)
 	if err != nil {
@@ -84,21 +81,6 @@ func (f *Flow) Finish(ctx context.Context, now time.Time) (n int, err error) {
 		n++
 	}
 	return n, nil
-}
-
-// Again repeats an erasure that the log knows, in a database that was restored from before it. The account is found by its
-// name; false where the database has not got it any more.
-func (f *Flow) Again(ctx context.Context, e store.Erasure, now time.Time) (found bool, err error) {
-	id := store.AccountID{Part: e.Part}
-	err = f.Books.DB.Update(ctx, e.Part, now.UnixMicro(), func(tx *store.Tx) error {
-		id.Number, found, err = tx.FindErased(ctx, e.Account)
-		return err
-	})
-	if err != nil || !found {
-		return false, err
-	}
-	_, err = f.account(ctx, id, &e, now)
-	return err == nil, err
 }
 
 // begin notes that the account is being erased.
@@ -182,7 +164,7 @@ func (f *Flow) untie(ctx context.Context, id store.AccountID, now time.Time) (un
 }
 
 // destroy takes away all of the account, unless something of it came in since it was untied.
-func (f *Flow) destroy(ctx context.Context, id store.AccountID, was untied, again *store.Erasure, now time.Time) (done *store.Erasure, err error) {
+func (f *Flow) destroy(ctx context.Context, id store.AccountID, was untied, now time.Time) (done *store.Erasure, err error) {
 	err = f.read(ctx, id, now, func(tx *store.Tx, file *claim.File) error {
 		done = nil
 		if was != (untied{len(file.Claims), len(file.Reversals)}) {
@@ -192,7 +174,7 @@ func (f *Flow) destroy(ctx context.Context, id store.AccountID, was untied, agai
 		if err != nil {
 			return err
 		}
-		done, err = tx.EraseAccount(ctx, erased, again)
+		done, err = tx.EraseAccount(ctx, erased)
 		return err
 	})
 	if err != nil {

@@ -142,6 +142,9 @@ func (r *restoring) one(ctx context.Context, tx *store.Sealing, e record.Entry) 
 		return tx.AddTotals(ctx, e)
 	case *record.Key:
 		return tx.AddKey(ctx, e)
+	case *record.Erasure:
+		r.report.Erased++
+		return tx.AddErasure(ctx, e)
 	case *record.Lost:
 		return tx.AddLost(ctx, e)
 	case *record.Links:

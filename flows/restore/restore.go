@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/claim"
@@ -61,7 +62,8 @@ type Report struct {
 	Ended       int64  `json:"ended"`       // consents that ended links that are here, and end them again
 	Documents   int64  `json:"documents"`
 	Totals      int64  `json:"totals"`
-	Lost        int    `json:"lost"` // entries by which the log will say what is lost
+	Erased      int64  `json:"erased"` // accounts, of which those that are here were erased again
+	Lost        int    `json:"lost"`   // entries by which the log will say what is lost
 }
 
 // Run brings the database forward. Nobody else may write to it meanwhile.
@@ -83,6 +85,9 @@ func Run(ctx context.Context, c Config, now time.Time) (*Report, error) {
 		if err := r.bring(ctx, now); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := erase.New(c.DB).Finish(ctx, now); err != nil { // whom the log has forgotten must not come back with a backup
+		return nil, err
 	}
 	return &r.report, seal.Check(ctx, c.DB, c.Signer)
 }
@@ -335,6 +340,8 @@ func itemOf(e record.Entry, text []byte) store.Item {
 		item.Stream, item.Part, item.Number = store.BatchStream, e.Part, e.Number
 	case *record.Links:
 		item.Stream, item.Part, item.Number = store.LinksStream, e.Part, e.Number
+	case *record.Erasure:
+		item.Stream, item.Part, item.Number = store.ErasureStream, e.Part, e.Number
 	case *record.Totals:
 		item.Stream, item.Number = store.TotalsStream, e.Number
 	case *record.Lost:
