@@ -108,6 +108,8 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /log/checkpoint", s.checkpoint)
 	mux.HandleFunc("GET /log/tile/{tile...}", s.tile)
+	mux.HandleFunc("GET /logs/{log}/checkpoint", s.checkpoint)
+	mux.HandleFunc("GET /logs/{log}/tile/{tile...}", s.tile)
 
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)

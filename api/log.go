@@ -4,18 +4,36 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/store"
 )
 
 // The log is served as C2SP tlog-tiles says, to anybody: a checkpoint, tiles of hashes, and bundles of entries.
 
+// logOf is the log that goes on, or where the address names one by its number (/logs/1), that one: it has gone before.
+func (s *Server) logOf(r *http.Request) (store.Log, bool, error) {
+	n := r.PathValue("log")
+	if n == "" {
+		return s.DB.Log(r.Context())
+	}
+	number, err := strconv.Atoi(n)
+	if err != nil || strconv.Itoa(number) != n || number < 1 || number > maxLogs {
+		return store.Log{}, false, nil
+	}
+	return s.DB.LogNumbered(r.Context(), number)
+}
+
+// maxLogs bounds the number of a log that is asked for; PostgreSQL does not even look for more.
+const maxLogs = 1 << 30
+
 // checkpoint is GET /log/checkpoint: the last signed head, with what witnesses have added.
 func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) {
-	l, found, err := s.DB.Log(r.Context())
+	l, found, err := s.logOf(r)
 	if err == nil && (!found || l.Checkpoint == "") {
 		err = fault.New(fault.NotFound, "nothing of the log was published yet")
 	}
@@ -46,7 +64,7 @@ func (s *Server) readTile(r *http.Request, path string) ([]byte, error) {
 	if !ok {
 		return nil, missing
 	}
-	l, found, err := s.DB.Log(r.Context())
+	l, found, err := s.logOf(r)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/tanpu/tanpu/rules/record"
 )
 
@@ -80,6 +82,9 @@ func (m *mirroring) conclude() {
 	r.Checked = m.sequence.Size
 	r.Types, r.Totals, r.Keys = m.sequence.Counts, m.sums.All(), append([]string{}, m.sequence.Keys...)
 	r.Lost = m.sequence.Lost
+	if o := m.sequence.Origin; o != nil && o.Follows != nil {
+		r.Notes = append(r.Notes, fmt.Sprintf("it goes on from the log %s of %d entries, root %s, which is checked by itself: its numbers are taken as they come", o.Follows.Origin, o.Follows.Size, tlog.Hash(o.Follows.Root)))
+	}
 	if b, l := r.Lost[record.BatchType], r.Lost[record.LinksType]; b+l > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("by the log's own word what was in %d batches and %d consents is lost and counts for nothing; it may be in other batches by now", b, l))
 	}

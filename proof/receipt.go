@@ -105,11 +105,20 @@ type Step struct {
 
 // A ReceiptLog leads from the batch's entry to a signed head.
 type ReceiptLog struct {
-	Place      int64         `json:"place"`
-	Path       []record.Hash `json:"path"`
-	Checkpoint string        `json:"checkpoint"`
-	Keys       []string      `json:"keys"`      // vkeys of the log that signed it
-	Witnesses  []string      `json:"witnesses"` // vkeys of the witnesses that did
+	Before     int              `json:"before,omitempty"` // how many logs back the entry is: see Earlier
+	Place      int64            `json:"place"`
+	Path       []record.Hash    `json:"path"`
+	Checkpoint string           `json:"checkpoint"`
+	Keys       []string         `json:"keys"`              // vkeys of the log that signed it
+	Witnesses  []string         `json:"witnesses"`         // vkeys of the witnesses that did
+	Earlier    []ReceiptEarlier `json:"earlier,omitempty"` // logs that this one goes on from, the last one first
+}
+
+// A ReceiptEarlier leads from a log to the one that it goes on from: its first entry cites that one's head. So the heads of
+// a log whose key was stolen need not be believed.
+type ReceiptEarlier struct {
+	Entry record.Origin `json:"entry"`
+	Path  []record.Hash `json:"path"`
 }
 
 // A ReceiptTestimony shows that the partner said the claim: its signature over a request, and the path from the claim's
@@ -124,10 +133,11 @@ type ReceiptTestimony struct {
 
 // A ReceiptDocument is a text that the verdict was found by, and its place in the log.
 type ReceiptDocument struct {
-	Entry record.Document `json:"entry"`
-	Place int64           `json:"place"`
-	Path  []record.Hash   `json:"path"`
-	Text  string          `json:"text"`
+	Entry  record.Document `json:"entry"`
+	Before int             `json:"before,omitempty"` // how many logs back it is
+	Place  int64           `json:"place"`
+	Path   []record.Hash   `json:"path"`
+	Text   string          `json:"text"`
 }
 
 // Working is the arithmetic, line by line; "" where it did not come to that.
@@ -178,6 +188,9 @@ func (r *Receipt) whole() {
 	r.Log.Path = append([]record.Hash{}, r.Log.Path...)
 	r.Log.Keys = append([]string{}, r.Log.Keys...)
 	r.Log.Witnesses = append([]string{}, r.Log.Witnesses...)
+	for i := range r.Log.Earlier {
+		r.Log.Earlier[i].Path = append([]record.Hash{}, r.Log.Earlier[i].Path...)
+	}
 	if r.Testimony != nil {
 		r.Testimony.Path = append([]Step{}, r.Testimony.Path...)
 	}

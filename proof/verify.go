@@ -106,6 +106,7 @@ type verification struct {
 	batch   ledger.Batch
 	basis   claim.Basis // by which the claim was judged
 	head    Checkpoint
+	trees   []Checkpoint // the head, and those of the logs that went before as far as the receipt goes back
 	signed  *note.Note
 	book    *rulebook.Rulebook
 	again   *claim.Row
@@ -227,15 +228,59 @@ func (v *verification) judged() error {
 // log follows the path from the batch's entry to the log's head.
 func (v *verification) log() error {
 	l := &v.Receipt.Log
-	if len(l.Path) > maxPath {
-		return errors.New("the path is too long")
+	if err := v.earlier(); err != nil {
+		return err
 	}
 	entry := record.Text(&v.Receipt.Batch.Entry)
-	if err := CheckInclusion(treePath(l.Path), v.head.Size, l.Place, v.head.Root, tlog.RecordHash(entry)); err != nil {
+	if err := v.included(entry, l.Before, l.Place, l.Path); err != nil {
 		return fmt.Errorf("batch %d.%d is not entry %d of the log: %w", v.batch.Part, v.batch.Number, l.Place, err)
 	}
-	v.proved("该批是日志 %s 的第 %d 条，此时日志共 %d 条。", "That batch is entry %[2]d of the log %[1]s, which had %[3]d entries.", v.head.Origin, l.Place, v.head.Size)
+	in := v.trees[l.Before]
+	v.proved("该批是日志 %s 的第 %d 条，此时日志共 %d 条。", "That batch is entry %[2]d of the log %[1]s, which had %[3]d entries.", in.Origin, l.Place, in.Size)
+	for i := range l.Before {
+		v.proved("日志 %s 延续日志 %s，并引用其含 %d 条的检查点。", "The log %s goes on from the log %s and cites its head of %d entries.", v.trees[i].Origin, v.trees[i+1].Origin, v.trees[i+1].Size)
+	}
 	return nil
+}
+
+// maxEarlier bounds the logs that went before.
+const maxEarlier = 100
+
+// earlier goes back from the log's signed head to the heads that the first entries of logs cite of those before them. There are as
+// many as the receipt goes back, and no more.
+func (v *verification) earlier() error {
+	l := &v.Receipt.Log
+	far := l.Before
+	for i := range v.Receipt.Documents {
+		far = max(far, v.Receipt.Documents[i].Before)
+	}
+	if len(l.Earlier) != far || far > maxEarlier {
+		return fmt.Errorf("it names %d logs that went before, and goes back %d", len(l.Earlier), far)
+	}
+	v.trees = []Checkpoint{v.head}
+	for i := range l.Earlier {
+		e := &l.Earlier[i].Entry
+		if e.Type != record.OriginType || e.Follows == nil || e.Origin != v.trees[i].Origin || e.Follows.Size < 1 || e.Follows.Size > MaxSize {
+			return fmt.Errorf("the first entry of the log %s does not say which one went before", v.trees[i].Origin)
+		}
+		if err := v.included(record.Text(e), i, 0, l.Earlier[i].Path); err != nil {
+			return fmt.Errorf("what went before the log %s is not what its first entry says: %w", v.trees[i].Origin, err)
+		}
+		v.trees = append(v.trees, Checkpoint{Origin: e.Follows.Origin, Size: e.Follows.Size, Root: tlog.Hash(e.Follows.Root)})
+	}
+	return nil
+}
+
+// included checks that an entry is at its place in the log so many logs back.
+func (v *verification) included(entry []byte, before int, place int64, path []record.Hash) error {
+	if before < 0 || before >= len(v.trees) {
+		return fmt.Errorf("there is no log %d before", before)
+	}
+	if len(path) > maxPath {
+		return errors.New("the path is too long")
+	}
+	tree := v.trees[before]
+	return CheckInclusion(treePath(path), tree.Size, place, tree.Root, tlog.RecordHash(entry))
 }
 
 func treePath(path []record.Hash) []tlog.Hash {
@@ -368,8 +413,6 @@ func (v *verification) documents() error {
 	for i := range v.Receipt.Documents {
 		d := &v.Receipt.Documents[i]
 		switch {
-		case len(d.Path) > maxPath:
-			return errors.New("a path is too long")
 		case d.Entry.Type != record.DocumentType:
 			return fmt.Errorf("%s is no document", d.Entry.Name)
 		case sha256.Sum256([]byte(d.Text)) != d.Entry.SHA256:
@@ -378,10 +421,10 @@ func (v *verification) documents() error {
 			return fmt.Errorf("%s is rulebook %d, out of order or after the rulebook %d by which the claim was judged", d.Entry.Name, d.Entry.Rulebook, max(v.basis.Rulebook, v.basis.Restated))
 		}
 		entry := record.Text(&d.Entry)
-		if err := CheckInclusion(treePath(d.Path), v.head.Size, d.Place, v.head.Root, tlog.RecordHash(entry)); err != nil {
+		if err := v.included(entry, d.Before, d.Place, d.Path); err != nil {
 			return fmt.Errorf("%s is not entry %d of the log: %w", d.Entry.Name, d.Place, err)
 		}
-		if d.Place > v.Receipt.Log.Place {
+		if l := &v.Receipt.Log; d.Before < l.Before || d.Before == l.Before && d.Place > l.Place {
 			return fmt.Errorf("%s is in the log after the batch that was judged by it", d.Entry.Name)
 		}
 		last = d.Entry.Rulebook

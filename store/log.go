@@ -73,6 +73,16 @@ func (db *DB) Log(ctx context.Context) (Log, bool, error) {
 	return l, found, nil
 }
 
+// LogNumbered returns a log by its number, 1 for the first; false where there is none.
+func (db *DB) LogNumbered(ctx context.Context, number int) (Log, bool, error) {
+	l, err := scanLog(db.read.QueryRowContext(ctx, "SELECT log, origin, first, size, root, at, signed, checkpoint FROM log WHERE log = $1", number))
+	found, err := oneRow(err)
+	if err != nil {
+		return Log{}, false, fmt.Errorf("reading where log %d stands: %w", number, err)
+	}
+	return l, found, nil
+}
+
 // BeginLog begins a log, the first or one that follows another, with its first entry.
 func (db *DB) BeginLog(ctx context.Context, origin string, first []byte, root ledger.Hash) error {
 	conn, release, err := db.alone(ctx)

@@ -97,13 +97,17 @@ func beginLog(ctx context.Context, db *store.DB, url, named, origin string, stdo
 
 // runLog carries out “tanpu log”.
 func runLog(args []string, stdout, stderr io.Writer) int {
-	const use = `usage: tanpu log show | trust | rotate | retire --db URL [--log-key FILE]
+	const use = `usage: tanpu log show | trust | rotate | retire | follow --db URL [--log-key FILE]
 
   show    where the log stands, and by which keys to check it
   trust   take the published head as the last one that was signed
   rotate  make the log's next key; both sign until the first one is retired
   retire  end the first of two keys
+  follow  begin another log that goes on from this one, when its key was lost or somebody else has it
 `
+	if len(args) > 0 && args[0] == "follow" {
+		return runFollow(args[1:], stdout, stderr)
+	}
 	run, ok := map[string]func(context.Context, *store.DB, string, string, io.Writer) error{
 		"show": showLog, "trust": trustLog, "rotate": rotateLog, "retire": retireLog,
 	}[strings.Join(args[:min(len(args), 1)], "")]
@@ -128,6 +132,44 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 	}
 	defer db.Close()
 	return status(run(ctx, db, *url, *key, stdout), stderr)
+}
+
+// runFollow carries out “tanpu log follow”.
+func runFollow(args []string, stdout, stderr io.Writer) int {
+	flags := newFlags("log follow", "--db URL --origin NAME [--log-key FILE] [--though-older]", stderr)
+	url := flags.String("db", "", "the database, which no server has open")
+	origin := flags.String("origin", "", "the name of the new log")
+	older := flags.Bool("though-older", false, "go on although the log's key is gone, or the database lacks some of what was signed and no copy of the log has it")
+	key := logKeyFlag(flags)
+	if err := parse(flags, args, "db", "origin"); err != nil {
+		return status(err, stderr)
+	}
+	ctx := context.Background()
+	db, err := store.OpenRestore(ctx, *url)
+	if err != nil {
+		return status(err, stderr)
+	}
+	defer db.Close()
+	return status(followLog(ctx, db, *url, *key, *origin, *older, stdout), stderr)
+}
+
+func followLog(ctx context.Context, db *store.DB, url, key, origin string, older bool, stdout io.Writer) error {
+	if err := db.Unserved(ctx); err != nil {
+		return err
+	}
+	file, err := keysInFile(key, url, db)
+	if err != nil {
+		return err
+	}
+	vkey, err := seal.Follow(ctx, db, file, origin, older, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, `the log goes on as %s, signed by the key in %s:
+  %s
+Publish it, and give it to the witnesses as a log of its own. What was before stays under /logs/N/, and is proved by the new one.
+`, origin, file, vkey)
+	return err
 }
 
 // rotateLog makes the log's next key.

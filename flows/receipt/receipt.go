@@ -89,7 +89,8 @@ type maker struct {
 	witnesses []string
 	log       store.Log
 	keys      []string
-	tree      tlog.HashReader
+	trees     []store.Log // the log, and those before it as far as they are needed, each as it is cited
+	earlier   []proof.ReceiptEarlier
 	texts     []rulebook.Document
 	documents []store.Document
 }
@@ -112,28 +113,67 @@ func (m *maker) head() error {
 		return err
 	}
 	l.Size, l.Root = c.Size, ledger.Hash(c.Root)
-	m.log, m.tree = l, seal.Reader(m.ctx, m.db, l)
+	m.log, m.trees = l, []store.Log{l}
 	return nil
 }
 
-// place finds an entry of the log and the path from it to the head.
-func (m *maker) place(stream string, part int, number int64) (place int64, path []record.Hash, err error) {
+// place finds an entry of the log, how many logs back it is, and the path from it to the head of that log.
+func (m *maker) place(stream string, part int, number int64) (before int, place int64, path []record.Hash, err error) {
 	log, place, _, err := m.db.LogPlace(m.ctx, stream, part, number)
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
-	if log != m.log.Number || place >= m.log.Size {
-		return 0, nil, fault.New(fault.NotFound, "this is not yet under a published head of the log; try again in a moment")
+	for before = 0; m.trees[before].Number != log; before++ {
+		if before+1 == len(m.trees) {
+			if err := m.goBack(); err != nil {
+				return 0, 0, nil, err
+			}
+		}
 	}
-	proved, err := tlog.ProveRecord(m.log.Size, place, m.tree)
+	path, err = m.path(before, place)
+	return before, place, path, err
+}
+
+// goBack takes up the log before those that were taken up, as the first entry of the last one cites it.
+func (m *maker) goBack() error {
+	last := len(m.trees) - 1
+	e, err := record.Parse([]byte(m.trees[last].First))
+	origin, ok := e.(*record.Origin)
+	if err != nil || !ok || origin.Follows == nil {
+		return fault.New(fault.NotFound, "this is not yet under a published head of the log; try again in a moment")
+	}
+	l, found, err := m.db.LogNumbered(m.ctx, m.trees[last].Number-1)
 	if err != nil {
-		return 0, nil, fmt.Errorf("proving entry %d of the log: %w", place, err)
+		return err
 	}
-	path = make([]record.Hash, len(proved))
+	if !found || l.Origin != origin.Follows.Origin || l.Size < origin.Follows.Size {
+		return fmt.Errorf("the log %s, from which %s goes on, is not here", origin.Follows.Origin, origin.Origin)
+	}
+	path, err := m.path(last, 0)
+	if err != nil {
+		return err
+	}
+	m.earlier = append(m.earlier, proof.ReceiptEarlier{Entry: *origin, Path: path})
+	l.Size, l.Root = origin.Follows.Size, ledger.Hash(origin.Follows.Root)
+	m.trees = append(m.trees, l)
+	return nil
+}
+
+// path leads from an entry to the head of its log.
+func (m *maker) path(before int, place int64) ([]record.Hash, error) {
+	l := m.trees[before]
+	if place >= l.Size {
+		return nil, fault.New(fault.NotFound, "this is not yet under a published head of the log; try again in a moment")
+	}
+	proved, err := tlog.ProveRecord(l.Size, place, seal.Reader(m.ctx, m.db, l))
+	if err != nil {
+		return nil, fmt.Errorf("proving entry %d of the log: %w", place, err)
+	}
+	path := make([]record.Hash, len(proved))
 	for i := range proved {
 		path[i] = record.Hash(proved[i])
 	}
-	return place, path, nil
+	return path, nil
 }
 
 // gather adds batch, log and documents.
@@ -143,7 +183,7 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 	}
 	r.Batch = proof.ReceiptBatch{Entry: *record.OfBatch(&c.Batch), Path: climb(c.Leaves, c.Verdict.Ref.Ord)}
 	record.Text(&r.Batch.Entry) // names its type
-	if r.Log.Place, r.Log.Path, err = m.place(store.BatchStream, c.Batch.Part, c.Batch.Number); err != nil {
+	if r.Log.Before, r.Log.Place, r.Log.Path, err = m.place(store.BatchStream, c.Batch.Part, c.Batch.Number); err != nil {
 		return err
 	}
 	r.Log.Checkpoint = m.log.Checkpoint
@@ -161,16 +201,17 @@ func (m *maker) gather(r *proof.Receipt, c *store.Recorded, row *claim.Row) (err
 	for _, d := range list {
 		entry := record.Document{Rulebook: d.Rulebook, Kind: d.Kind, Name: d.Name, At: d.At, SHA256: d.Hash}
 		record.Text(&entry)
-		place, path, err := m.place(store.DocumentStream, 0, d.Rulebook)
+		before, place, path, err := m.place(store.DocumentStream, 0, d.Rulebook)
 		if err != nil {
 			return err
 		}
-		r.Documents = append(r.Documents, proof.ReceiptDocument{Entry: entry, Place: place, Path: path, Text: string(d.Body)})
+		r.Documents = append(r.Documents, proof.ReceiptDocument{Entry: entry, Before: before, Place: place, Path: path, Text: string(d.Body)})
 		m.texts = append(m.texts, rulebook.Document{Number: d.Rulebook, Kind: d.Kind, Name: d.Name, Text: d.Body})
 		if d.Kind == "methodology" && d.Name == row.Verdict.Method {
 			row.Method = &methodology.Methodology{Hash: d.Hash}
 		}
 	}
+	r.Log.Earlier = m.earlier
 	return m.method(row)
 }
 

@@ -263,6 +263,11 @@ func (s *Sealer) append(ctx context.Context, tx *store.Sealing, at int64) (int, 
 	if last := s.Signer.Last(); tx.Origin != s.Signer.Origin() || tx.Size < last.Size {
 		return 0, s.extends(ctx, tx.Log)
 	}
+	return take(ctx, tx, at)
+}
+
+// take takes what is pending into the log, and says how much.
+func take(ctx context.Context, tx *store.Sealing, at int64) (int, error) {
 	items, hashes, err := tx.Pending(ctx, atOnce)
 	if err != nil {
 		return 0, err

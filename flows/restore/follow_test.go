@@ -1,0 +1,200 @@
+package restore_test
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tanpu/tanpu/flows/receipt"
+	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/mirror"
+	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/store/storetest"
+)
+
+// follow has another log go on.
+func (w *world) follow(origin string) (vkey string) {
+	w.t.Helper()
+	vkey, err := seal.Follow(w.t.Context(), w.db, w.key, origin, false, w.now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return vkey
+}
+
+// receipt makes a claim's receipt, as its member or its partner has it.
+func (w *world) receipt(id, partner string) []byte {
+	w.t.Helper()
+	r, err := receipt.Make(w.t.Context(), w.db, w.recorded(id), partner, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r.Encode()
+}
+
+// proves verifies a receipt by one key.
+func (w *world) proves(text []byte, vkey string) (*proof.Report, error) {
+	w.t.Helper()
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return proof.Verify(text, proof.Trust{Logs: []note.Verifier{v}})
+}
+
+// A log whose key was stolen goes on as another one. What was in it before is proved by the new key alone, and nobody who
+// followed the old one sees it changed.
+func TestFollow(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w, first, second := newWorld(t, url), t.TempDir(), t.TempDir()
+		w.judge(20)
+		w.seal()
+		old := w.signer().Keys()[0]
+		w.mirror(first)
+		early := w.receipt("1", "")
+		w.judge(5) // committed, and in no head when the key is stolen
+		secret, err := os.ReadFile(w.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := w.follow("example.org/log2")
+		if _, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log2", false, w.now); err == nil || !strings.Contains(err.Error(), "goes on already") {
+			t.Errorf("a log went on from itself: %v", err)
+		}
+		if kept, err := os.ReadFile(w.key + ".log1"); err != nil || !bytes.Equal(kept, secret) {
+			t.Errorf("the old key was not kept: %v", err)
+		}
+		w.publish(revised)
+		w.judge(10)
+		w.retract("3")
+		w.seal()
+		w.clean()
+		if m := w.mirror(second); m.Log != "example.org/log2" || !strings.Contains(strings.Join(m.Notes, "\n"), "goes on from the log example.org/log of 31 entries") {
+			t.Errorf("the new log is %s: %q", m.Log, m.Notes)
+		}
+		served := strings.TrimSuffix(w.serve(), "/log") + "/logs/1"
+		r, err := mirror.Run(t.Context(), mirror.Config{URL: served, Dir: first, Pause: time.Millisecond})
+		if err != nil || !r.Clean() || r.Entries != 31 || r.Log != origin {
+			t.Errorf("the old log: %+v, %v", r, err)
+		}
+		third := ""
+		for round := range 2 {
+			for _, id := range []string{"1", "22", "30"} {
+				for _, partner := range []string{"", "utility"} {
+					if _, err := w.proves(w.receipt(id, partner), next); err != nil {
+						t.Errorf("round %d: the receipt of claim %s does not hold: %v", round, id, err)
+					}
+					if _, err := w.proves(w.receipt(id, partner), old); err == nil {
+						t.Errorf("round %d: the receipt of claim %s holds by the old key", round, id)
+					}
+				}
+			}
+			if round == 0 {
+				third = w.follow("example.org/log3")
+				w.judge(3)
+				w.seal()
+				w.clean()
+				next = third
+			}
+		}
+		if _, err := w.proves(early, old); err != nil {
+			t.Errorf("a receipt from before does not hold: %v", err)
+		}
+		w.forged(w.receipt("1", ""), next)
+		w.forged(w.receipt("30", ""), next)
+	})
+}
+
+// forged changes what leads back to earlier logs, piece by piece; none may pass.
+func (w *world) forged(text []byte, vkey string) {
+	w.t.Helper()
+	for _, change := range []func(r *proof.Receipt){
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Follows.Root[0]++ },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Follows.Size++ },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Follows.Origin += "x" },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Follows = nil },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Key += "x" },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.At++ },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Entry.Type = "" },
+		func(r *proof.Receipt) { r.Log.Earlier[0].Path[0][0]++ },
+		func(r *proof.Receipt) { r.Log.Earlier = r.Log.Earlier[:1] },
+		func(r *proof.Receipt) { r.Log.Earlier = append(r.Log.Earlier, r.Log.Earlier[0]) },
+		func(r *proof.Receipt) {
+			r.Log.Earlier[0], r.Log.Earlier[1] = r.Log.Earlier[1], r.Log.Earlier[0]
+		},
+		func(r *proof.Receipt) { r.Log.Before++ },
+		func(r *proof.Receipt) { r.Log.Before-- },
+		func(r *proof.Receipt) { r.Documents[0].Before = 0 },
+		func(r *proof.Receipt) { r.Documents[0].Before++ },
+		func(r *proof.Receipt) { r.Documents[0].Before = -1 },
+	} {
+		r, err := proof.ParseReceipt(text)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		change(r)
+		if _, err := w.proves(r.Encode(), vkey); err == nil {
+			w.t.Errorf("a forged receipt holds:\n%s", r.Encode())
+		}
+	}
+}
+
+// Whoever dies while another log begins goes on with the same command; without the old key only when told.
+func TestFollowKilled(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.judge(5)
+	w.seal()
+	if err := os.Remove(w.key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log2", false, w.now); err == nil || !strings.Contains(err.Error(), "--though-older") {
+		t.Errorf("without the old key another log began: %v", err)
+	}
+	w.judge(2)
+	vkey, err := seal.CreateKey(w.key+".next", "example.org/log2") // it died here
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(w.key + ".next.head"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.Follow(t.Context(), w.db, w.key, "example.org/other", true, w.now); err == nil || !strings.Contains(err.Error(), "is a key of the log example.org/log2") {
+		t.Errorf("a key served another log: %v", err)
+	}
+	if got, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log2", true, w.now); err != nil || got != vkey {
+		t.Fatalf("went on with %s, %v", got, err)
+	}
+	w.seal()
+	w.clean()
+
+	// It dies between the database and the files.
+	l, _, err := w.db.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vkey, err = seal.CreateKey(w.key+".next", "example.org/log3"); err != nil {
+		t.Fatal(err)
+	}
+	first := record.Text(&record.Origin{Origin: "example.org/log3", Database: w.db.ID, Parts: w.db.Parts, At: 1, Key: vkey, Follows: &record.Follows{Origin: l.Origin, Size: l.Size, Root: record.Hash(l.Root)}})
+	if err := w.db.BeginLog(t.Context(), "example.org/log3", first, ledger.Hash(proof.EmptyRoot)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.New(t.Context(), seal.Config{DB: w.db, Signer: w.signer()}); err == nil {
+		t.Error("the old key signs the new log")
+	}
+	if got, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log3", false, w.now); err != nil || got != vkey {
+		t.Fatalf("went on with %s, %v", got, err)
+	}
+	w.judge(2)
+	w.seal()
+	w.clean()
+	if _, err := w.proves(w.receipt("1", ""), vkey); err != nil {
+		t.Error(err)
+	}
+}
