@@ -124,6 +124,14 @@ func TestLogTiles(t *testing.T) {
 			t.Errorf("%s: %d bytes", path, len(text))
 		}
 	}
+	if status, same := w.get(t, "/logs/1/checkpoint", ""); status != 200 || same != text {
+		t.Errorf("the log by its number: %d %s", status, same)
+	}
+	for _, path := range []string{"/logs/1/tile/0/000.p/7", "/logs/2/checkpoint", "/logs/0/checkpoint", "/logs/01/checkpoint", "/logs/x/checkpoint", "/logs/99999999999999999999/checkpoint", "/logs/1073741825/tile/0/000.p/6"} {
+		if status, _ := w.get(t, path, ""); status != 404 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
 	if status, text := w.get(t, "/log/tile/0/000.p/3", ""); status != 200 || text != hashes[:96] {
 		t.Errorf("a narrower tile: %d, %d bytes", status, len(text))
 	}
