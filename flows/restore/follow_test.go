@@ -145,6 +145,55 @@ func (w *world) forged(text []byte, vkey string) {
 	}
 }
 
+// A backup from before another log went on is brought forward by the old log's copy and key first, and then by the new one's.
+func TestRestoreFollowed(t *testing.T) {
+	w, first, second := newWorld(t, storetest.SQLite(t)), t.TempDir(), t.TempDir()
+	w.judge(10)
+	w.seal()
+	putBack := w.backup()
+	w.judge(10)
+	w.seal()
+	w.mirror(first)
+	vkey := w.follow("example.org/log2")
+	w.judge(10)
+	w.seal()
+	w.mirror(second)
+	putBack()
+	if _, err := w.restore(w.copyOf(second)); err == nil || !strings.Contains(err.Error(), "restore that one first") {
+		t.Errorf("the new log was restored before the old one: %v", err)
+	}
+	key := w.key
+	w.key += ".log1"
+	if r, err := w.restore(w.copyOf(first)); err != nil || r.Batches != 10 {
+		t.Fatalf("the old log: %+v, %v", r, err)
+	}
+	w.key = key
+	if r, err := w.restore(w.copyOf(second)); err != nil || r.Batches != 10 {
+		t.Fatalf("the new log: %+v, %v", r, err)
+	}
+	w.seal()
+	for range 2 {
+		for _, c := range w.all {
+			w.report(c)
+		}
+	}
+	w.seal()
+	if a := w.clean(); a.Held.Batches != 20 {
+		t.Errorf("%d batches are held", a.Held.Batches)
+	}
+	w.mirror(second)
+	var want int64
+	for _, mg := range w.mg {
+		want += mg
+	}
+	if got := w.credited(); got != want {
+		t.Errorf("members hold %d mg, want %d", got, want)
+	}
+	if _, err := w.proves(w.receipt("1", ""), vkey); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever dies while another log begins goes on with the same command; without the old key only when told.
 func TestFollowKilled(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))

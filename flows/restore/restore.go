@@ -136,31 +136,60 @@ type restoring struct {
 // open takes the head of the source, which the log's keys must have signed.
 func (r *restoring) open(ctx context.Context) error {
 	l, found, err := r.DB.Log(ctx)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return fault.New(fault.NotFound, "the database has no log, so that nothing tells what came after it")
-	case l.Origin != r.Signer.Origin():
-		return fault.New(fault.Conflict, "the key is that of the log %s, and the database's is %s", r.Signer.Origin(), l.Origin)
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "the database has no log, so that nothing tells what came after it")
 	}
-	r.log = l
+	if err != nil {
+		return err
+	}
 	if r.text, err = r.Source.Checkpoint(ctx); err != nil {
 		return err
+	}
+	if r.log = l; l.Origin != r.Signer.Origin() {
+		if err := r.follow(ctx); err != nil {
+			return err
+		}
 	}
 	verifiers, err := r.verifiers(ctx)
 	if err != nil {
 		return err
 	}
-	if r.head, _, err = proof.OpenCheckpoint(r.text, l.Origin, verifiers...); err != nil {
+	if r.head, _, err = proof.OpenCheckpoint(r.text, r.log.Origin, verifiers...); err != nil {
 		return fault.New(fault.Conflict, "the head of what is to be restored from does not hold: %v", err)
 	}
 	r.known = r.head.Size
 	if r.last = r.Signer.Last(); r.head.Size < r.last.Size { // its entries can be there all the same
 		r.head, r.text = r.last, r.Signer.Checkpoint()
 	}
-	r.report = Report{Log: l.Origin, From: l.Size, To: max(l.Size, r.head.Size)}
+	r.report = Report{Log: r.log.Origin, From: r.log.Size, To: max(r.log.Size, r.head.Size)}
 	return nil
+}
+
+// follow begins the log that went on from the database's, if that is the one to be restored. The database must have come to where the other one
+// cites it: it was restored with the old key first.
+func (r *restoring) follow(ctx context.Context) (err error) {
+	l := &r.log
+	head, _, err := proof.OpenCheckpoint(r.text, r.Signer.Origin(), r.Signer.Verifiers()...)
+	if err != nil {
+		return fault.New(fault.Conflict, "the key is that of the log %s, and the database's is %s; what is to be restored from is not the one that goes on: %v", r.Signer.Origin(), l.Origin, err)
+	}
+	texts, err := r.Source.Entries(ctx, 0, head.Size)
+	if err != nil || len(texts) == 0 {
+		return fmt.Errorf("reading the log's first entry: %w", err)
+	}
+	e, err := record.Parse(texts[0])
+	first, ok := e.(*record.Origin)
+	if err != nil || !ok || first.Origin != head.Origin || first.Follows == nil || first.Follows.Origin != l.Origin || first.Database != r.DB.ID || first.Parts != r.DB.Parts {
+		return fault.New(fault.Conflict, "the log %s does not go on from the database's, %s", head.Origin, l.Origin)
+	}
+	if l.Size != first.Follows.Size || record.Hash(l.Root) != first.Follows.Root {
+		return fault.New(fault.Conflict, "the log %s goes on from %s of %d entries, and the database has %d: restore that one first, from a copy of it and with its key", first.Origin, l.Origin, first.Follows.Size, l.Size)
+	}
+	if err := r.DB.BeginLog(ctx, first.Origin, texts[0], ledger.Hash(proof.EmptyRoot)); err != nil {
+		return err
+	}
+	r.log, _, err = r.DB.Log(ctx)
+	return err
 }
 
 // verifiers are those of the signer's keys, and of those that the database's log names.
