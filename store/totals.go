@@ -22,13 +22,14 @@ type Sum struct {
 	From                       string // the first day of what is in it
 	Upto                       string // the last
 	Judged                     int64  // claims that were accepted on these days, be they in it or not
+	Reversed                   int64  // claims of which corrections took something back on these days
 }
 
 // Unopened returns, by series of a programme, what was accepted up to a local day and is in none of the totals that
 // were opened so far. What was judged late, by a clock that was behind, is in it too.
 func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]Sum, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT method, vintage, sum(CASE WHEN reason = $3 THEN claims ELSE 0 END), sum(mg), sum(points), min(day),
-			sum(CASE WHEN reason = $3 AND day > coalesce((SELECT max(upto) FROM totals t WHERE t.programme = $1 AND t.method = d.method AND t.vintage = d.vintage), '') THEN claims ELSE 0 END)
+			sum(CASE WHEN reason = $3 AND `+afterOpened+` THEN claims ELSE 0 END), sum(CASE WHEN reason = $4 AND `+afterOpened+` THEN claims ELSE 0 END)
 		FROM day_total d WHERE programme = $1 AND day <= $2 AND reason IN ($3, $4) GROUP BY method, vintage`, programme, upto, string(reason.OK), string(reason.Reversed))
 	if err != nil {
 		return nil, fmt.Errorf("summing days: %w", err)
@@ -37,7 +38,7 @@ func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]
 	sums := map[Series]Sum{}
 	for rows.Next() {
 		k, s := Series{Programme: programme}, Sum{Upto: upto}
-		if err := rows.Scan(&k.Method, &k.Vintage, &s.Claims, &s.Milligrams, &s.Points, &s.From, &s.Judged); err != nil {
+		if err := rows.Scan(&k.Method, &k.Vintage, &s.Claims, &s.Milligrams, &s.Points, &s.From, &s.Judged, &s.Reversed); err != nil {
 			return nil, err
 		}
 		sums[k] = s
@@ -47,6 +48,9 @@ func (db *DB) Unopened(ctx context.Context, programme, upto string) (map[Series]
 	}
 	return sums, db.withoutOpened(ctx, programme, sums)
 }
+
+// afterOpened tells a day that is in none of its series' totals.
+const afterOpened = "day > coalesce((SELECT max(upto) FROM totals t WHERE t.programme = $1 AND t.method = d.method AND t.vintage = d.vintage), '')"
 
 // withoutOpened takes away what was opened before, and moves the first day to the one after.
 func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Series]Sum) error {
@@ -67,7 +71,7 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 		s.Claims, s.Milligrams, s.Points = s.Claims-opened.Claims, s.Milligrams-opened.Milligrams, s.Points-opened.Points
 		// Less than was opened is left after a restore: what was lost is counted again when it is reported again, and until
 		// then nothing is opened.
-		if s.From = nextDay(opened.Upto); s.From > s.Upto || s.Claims < 0 || s == (Sum{From: s.From, Upto: s.Upto, Judged: s.Judged}) {
+		if s.From = nextDay(opened.Upto); s.From > s.Upto || s.Claims < 0 || s == (Sum{From: s.From, Upto: s.Upto, Judged: s.Judged, Reversed: s.Reversed}) {
 			delete(sums, k)
 			continue
 		}
@@ -76,9 +80,9 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 	return rows.Err()
 }
 
-// Members counts the members with accepted claims in each of these series that were judged in one partition from one
-// instant to before another. It stops when each has enough. Of whom all was taken back, there is nothing in the sum
-// to hide others in.
+// Members counts the members who share each of these sums, of what was judged in one partition from one instant to before
+// another: those with accepted claims that stand, and those from whom something was taken back that was accepted before. It
+// stops when each has enough. Of whom all was taken back at once, there is nothing in the sum to hide others in.
 func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough map[Series]int) error {
 	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, from, to)
 	if err != nil {
@@ -126,7 +130,7 @@ func full(series map[Series]map[AccountID]bool, enough map[Series]int) bool {
 	return true
 }
 
-// seriesOf notes accounts in those series in which they have accepted claims in batches from first to last.
+// seriesOf notes accounts in those series in whose sums they have a part by batches from first to last.
 func (db *DB) seriesOf(ctx context.Context, part int, accounts []int64, first, last int64, series map[Series]map[AccountID]bool) error {
 	args := []any{part, first, last, string(reason.OK)}
 	var list strings.Builder
@@ -135,7 +139,7 @@ func (db *DB) seriesOf(ctx context.Context, part int, accounts []int64, first, l
 		fmt.Fprintf(&list, ", $%d", len(args))
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT account, programme, method, vintage FROM claim
-		WHERE part = $1 AND account IN (`+list.String()[2:]+`) AND batch >= $2 AND batch <= $3 AND reason = $4 AND reversed = 0`, args...)
+		WHERE part = $1 AND account IN (`+list.String()[2:]+`) AND reason = $4 AND (batch BETWEEN $2 AND $3 AND reversed = 0 OR batch < $2 AND reversed BETWEEN $2 AND $3)`, args...)
 	if err != nil {
 		return fmt.Errorf("counting members: %w", err)
 	}

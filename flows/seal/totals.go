@@ -96,7 +96,7 @@ func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[s
 	byDay := map[string]map[store.Series]map[store.AccountID]bool{}
 	enough := map[store.Series]int{}
 	for k, s := range sums {
-		if s.Claims < Least {
+		if s.Claims+s.Reversed < Least {
 			continue // nor so many members; to find out takes a look at everybody's claims of these days
 		}
 		// What was opened before, lost with a database and reported again is in none of the sum: it can be of so many members.

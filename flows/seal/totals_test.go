@@ -142,6 +142,46 @@ func TestOpenTotalsCorrected(t *testing.T) {
 	})
 }
 
+// Where many take back what was opened, as after a restatement, the sum that is opened is negative, though nothing was accepted:
+// or it would be added up for ever.
+func TestOpenTotalsTakenBack(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+		for member := range seal.Least + 2 {
+			w.credit(member, at, "2")
+		}
+		w.totals(at.AddDate(0, 0, 1))
+		d := correct.New(w.db)
+		retract := func(member int, at time.Time) {
+			r := correct.Request{Subject: w.subs[member], Partner: "utility", ID: fmt.Sprint(member + 1), By: "utility", Reason: "never happened"}
+			if _, err := d.Retract(t.Context(), r, at.UnixMicro()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for member := range seal.Least - 1 {
+			retract(member, at.AddDate(0, 0, 2))
+		}
+		if got := w.totals(at.AddDate(0, 0, 3)); len(got) != 1 {
+			t.Errorf("what nine members took back was opened: %+v", got[1:])
+		}
+		retract(seal.Least, at.AddDate(0, 0, 4))
+		got := w.totals(at.AddDate(0, 0, 5))
+		if len(got) != 2 || got[1].Claims != 0 || got[1].Reduction != -10*1_000_000 {
+			t.Fatalf("opened %+v, want what ten members took back", got)
+		}
+		var sums record.Sums
+		for i := range got {
+			if wrong := sums.Add(&got[i]); wrong != "" {
+				t.Error(wrong)
+			}
+		}
+		if all := sums.All(); len(all) != 1 || all[0].Reduction != 2*1_000_000 {
+			t.Errorf("they add up to %+v", all)
+		}
+	})
+}
+
 // What was opened, lost with a database and reported again is not opened again; those whose it is hide nobody.
 func TestOpenTotalsAfterLoss(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
