@@ -80,11 +80,15 @@ func (db *DB) withoutOpened(ctx context.Context, programme string, sums map[Seri
 	return rows.Err()
 }
 
-// Members counts the members who share each of these sums, of what was judged in one partition from one instant to before
-// another: those with accepted claims that stand, and those from whom something was taken back that was accepted before. It
-// stops when each has enough. Of whom all was taken back at once, there is nothing in the sum to hide others in.
-func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, series map[Series]map[AccountID]bool, enough map[Series]int) error {
-	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, from, to)
+// Counted are the claims by which members are counted: judged from one instant to before another, of acts that began from a
+// third one on.
+type Counted struct{ From, To, Started claim.Micros }
+
+// Members counts the members who share each of these sums by what was judged in one partition: those with accepted claims that
+// stand, and those from whom something was taken back that was accepted before. It stops when each has enough. Of whom all was
+// taken back at once, there is nothing in the sum to hide others in.
+func (db *DB) Members(ctx context.Context, part int, c Counted, series map[Series]map[AccountID]bool, enough int) error {
+	rows, err := db.read.QueryContext(ctx, "SELECT batch, accounts FROM batch WHERE part = $1 AND at >= $2 AND at < $3 ORDER BY batch", part, c.From, c.To)
 	if err != nil {
 		return fmt.Errorf("reading batches: %w", err)
 	}
@@ -111,7 +115,7 @@ func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, seri
 		if full(series, enough) {
 			return nil
 		}
-		if err := db.seriesOf(ctx, part, some, first, last, series); err != nil {
+		if err := db.seriesOf(ctx, part, some, first, last, c.Started, series); err != nil {
 			return err
 		}
 	}
@@ -121,9 +125,9 @@ func (db *DB) Members(ctx context.Context, part int, from, to claim.Micros, seri
 // accountsAtOnce is how many accounts one statement asks for.
 const accountsAtOnce = 200
 
-func full(series map[Series]map[AccountID]bool, enough map[Series]int) bool {
-	for k, members := range series {
-		if len(members) < enough[k] {
+func full(series map[Series]map[AccountID]bool, enough int) bool {
+	for _, members := range series {
+		if len(members) < enough {
 			return false
 		}
 	}
@@ -131,15 +135,15 @@ func full(series map[Series]map[AccountID]bool, enough map[Series]int) bool {
 }
 
 // seriesOf notes accounts in those series in whose sums they have a part by batches from first to last.
-func (db *DB) seriesOf(ctx context.Context, part int, accounts []int64, first, last int64, series map[Series]map[AccountID]bool) error {
-	args := []any{part, first, last, string(reason.OK)}
+func (db *DB) seriesOf(ctx context.Context, part int, accounts []int64, first, last int64, started claim.Micros, series map[Series]map[AccountID]bool) error {
+	args := []any{part, first, last, string(reason.OK), started}
 	var list strings.Builder
 	for _, account := range accounts {
 		args = append(args, account)
 		fmt.Fprintf(&list, ", $%d", len(args))
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT account, programme, method, vintage FROM claim
-		WHERE part = $1 AND account IN (`+list.String()[2:]+`) AND reason = $4 AND (batch BETWEEN $2 AND $3 AND reversed = 0 OR batch < $2 AND reversed BETWEEN $2 AND $3)`, args...)
+		WHERE part = $1 AND account IN (`+list.String()[2:]+`) AND reason = $4 AND (batch BETWEEN $2 AND $3 AND reversed = 0 AND start >= $5 OR batch < $2 AND reversed BETWEEN $2 AND $3)`, args...)
 	if err != nil {
 		return fmt.Errorf("counting members: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -91,34 +92,43 @@ func openProgramme(ctx context.Context, db *store.DB, p *rulebook.Programme, loc
 	return opened, true, nil
 }
 
+// days are those of a sum from its first one on, and whether some of what was judged on them was opened before: it was lost
+// with a database, and reported again.
+type days struct {
+	from  string
+	again bool
+}
+
 // shared tells which sums enough members share, each over its own days.
 func shared(ctx context.Context, db *store.DB, p *rulebook.Programme, sums map[store.Series]store.Sum, end time.Time) (map[store.Series]bool, error) {
-	byDay := map[string]map[store.Series]map[store.AccountID]bool{}
-	enough := map[store.Series]int{}
+	by := map[days]map[store.Series]map[store.AccountID]bool{}
 	for k, s := range sums {
 		if s.Claims+s.Reversed < Least {
 			continue // nor so many members; to find out takes a look at everybody's claims of these days
 		}
-		// What was opened before, lost with a database and reported again is in none of the sum: it can be of so many members.
-		enough[k] = Least + int(max(0, s.Judged-s.Claims))
-		if byDay[s.From] == nil {
-			byDay[s.From] = map[store.Series]map[store.AccountID]bool{}
+		d := days{s.From, s.Judged > s.Claims}
+		if by[d] == nil {
+			by[d] = map[store.Series]map[store.AccountID]bool{}
 		}
-		byDay[s.From][k] = map[store.AccountID]bool{}
+		by[d][k] = map[store.AccountID]bool{}
 	}
 	shared := map[store.Series]bool{}
-	for day, members := range byDay {
-		begin, err := time.ParseInLocation(time.DateOnly, day, p.Zone)
+	for d, members := range by {
+		begin, err := time.ParseInLocation(time.DateOnly, d.from, p.Zone)
 		if err != nil {
 			return nil, err
 		}
+		counted := store.Counted{From: begin.UnixMicro(), To: end.UnixMicro(), Started: math.MinInt64}
+		if d.again { // an act that began later is in nothing that was opened; a day, for claims may be ahead of the clock
+			counted.Started = begin.AddDate(0, 0, 1).UnixMicro()
+		}
 		for part := range db.Parts {
-			if err := db.Members(ctx, part, begin.UnixMicro(), end.UnixMicro(), members, enough); err != nil {
+			if err := db.Members(ctx, part, counted, members, Least); err != nil {
 				return nil, err
 			}
 		}
 		for k := range members {
-			shared[k] = len(members[k]) >= enough[k]
+			shared[k] = len(members[k]) >= Least
 		}
 	}
 	return shared, nil

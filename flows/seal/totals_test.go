@@ -18,8 +18,14 @@ import (
 // credit has one member's claim of so many kWh judged at an instant, 500 g each.
 func (w *world) credit(member int, at time.Time, kwh string) {
 	w.t.Helper()
+	w.creditLate(member, at, at, kwh)
+}
+
+// creditLate does so for a use at another instant.
+func (w *world) creditLate(member int, used, at time.Time, kwh string) {
+	w.t.Helper()
 	w.next++
-	c := claim.Claim{Partner: "utility", ID: fmt.Sprint(w.next), Sub: w.subs[member], Scenario: "meter", Start: at.UnixMicro(), End: at.UnixMicro(),
+	c := claim.Claim{Partner: "utility", ID: fmt.Sprint(w.next), Sub: w.subs[member], Scenario: "meter", Start: used.UnixMicro(), End: used.UnixMicro(),
 		Evidence: "system", Quantities: []claim.Quantity{{Name: "used", Text: kwh}}}
 	j := &intake.Judge{DB: w.db}
 	if v, err := j.Admit(w.t.Context(), w.db.Route(c.Sub), []claim.Claim{c}, at.UnixMicro()); err != nil || v[0].Milligrams == 0 {
@@ -187,9 +193,9 @@ func TestOpenTotalsAfterLoss(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := newWorld(t, url)
 		at := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
-		everybody := func(at time.Time) {
+		everybody := func(judged time.Time) {
 			for member := range seal.Least + 2 {
-				w.credit(member, at, "1")
+				w.creditLate(member, at, judged, "1")
 			}
 		}
 		everybody(at)
@@ -197,15 +203,15 @@ func TestOpenTotalsAfterLoss(t *testing.T) {
 		w.damage("DELETE FROM day_total") // as a restore leaves it
 		everybody(at.AddDate(0, 0, 2))
 		for range seal.Least {
-			w.credit(20, at.AddDate(0, 0, 2), "5")
+			w.credit(20, at.AddDate(0, 0, 3), "5")
 		}
-		if got := w.totals(at.AddDate(0, 0, 4)); len(got) != 1 {
+		if got := w.totals(at.AddDate(0, 0, 5)); len(got) != 1 {
 			t.Errorf("one member's sum was opened: %+v", got[1:])
 		}
 		for member := range seal.Least {
-			w.credit(13+member, at.AddDate(0, 0, 5), "1")
+			w.credit(13+member, at.AddDate(0, 0, 6), "1")
 		}
-		got := w.totals(at.AddDate(0, 0, 7))
+		got := w.totals(at.AddDate(0, 0, 8))
 		if n := 2 * seal.Least; len(got) != 2 || got[1].Claims != int64(n) || got[1].Reduction != int64(10*5+10)*500_000 {
 			t.Errorf("opened %+v, want what %d claims came to", got, n)
 		}
