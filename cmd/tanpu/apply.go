@@ -16,12 +16,13 @@ import (
 // methodApply applies a draft as it was tried. Killed or stopped, the same command goes on where it was; run again after
 // it ended, it tells what it came to.
 func methodApply(args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("method apply", "REPORT.json --draft DRAFT --name NAME --reason TEXT --db URL [--json] [--lang zh|en]", stderr)
+	flags := newFlags("method apply", "REPORT.json --draft DRAFT --name NAME --reason TEXT --db URL [--order FILE] [--json] [--lang zh|en]", stderr)
 	url := flags.String("db", "", "the database: sqlite:FILE or postgres://…")
 	draft := flags.String("draft", "", "the text that the report tried")
 	var o restate.Order
 	flags.StringVar(&o.Name, "name", "", "what the restatement is called for good: lower case, digits and hyphens")
 	flags.StringVar(&o.Reason, "reason", "", "why, for members and auditors; it stands in the log")
+	order := flags.String("order", "", "also write the order, as it is published, to this file: restoring a backup may ask for it")
 	asJSON := flags.Bool("json", false, "print what it came to as JSON")
 	lang := flags.String("lang", langOfEnvironment(), "zh or en")
 	words, err := parseMixed(flags, args)
@@ -38,6 +39,11 @@ func methodApply(args []string, stdout, stderr io.Writer) error {
 	if o.Report, err = readReport(words[0]); err != nil {
 		return err
 	}
+	if *order != "" {
+		if err := os.WriteFile(*order, o.Document(), 0o666); err != nil {
+			return err
+		}
+	}
 	done, err := applyDraft(*url, o, restate.Options{Progress: auditProgress(stderr, "claims")})
 	if err != nil {
 		return err
@@ -47,7 +53,7 @@ func methodApply(args []string, stdout, stderr io.Writer) error {
 	} else {
 		err = trial.Applied(stdout, done, *lang)
 	}
-	if err == nil && !done.Applied.Whole() {
+	if err == nil && !done.Whole() {
 		err = errPartial
 	}
 	return err

@@ -23,7 +23,7 @@ const methodUsage = `usage:
         list the methodologies that ship with tanpu
   tanpu method try DRAFT --db URL [--from DAY] [--to DAY] [--upto REPORT.json] [--json] [--html FILE] [--lang zh|en]
         judge what is recorded again as if DRAFT had been in force, and tell what would change; changes nothing
-  tanpu method apply REPORT.json --draft DRAFT --name NAME --reason TEXT --db URL [--json] [--lang zh|en]
+  tanpu method apply REPORT.json --draft DRAFT --name NAME --reason TEXT --db URL [--order FILE] [--json] [--lang zh|en]
         make what is recorded stand as that report says that it would
 `
 

@@ -14,7 +14,10 @@ func Applied(out io.Writer, a *restate.Applied, lang string) error {
 	lines := []string{
 		w.sayf("重述 %s 已执行（第 %d 号规则文本）：%s", "Restatement %s was carried out (rulebook %d): %s", a.Name, a.Rulebook, a.Reason),
 	}
-	if m := &a.Moved; m.Accounts == 0 {
+	if !a.AsReported {
+		lines = append(lines, w.say("数字与试算报告不符：报告所依据的申报已有缺失（恢复旧库或注销账户所致）；tanpu audit 说明原因。",
+			"The figures are not those of the report: claims that it went by are no longer there, lost with a database or with a person's account. tanpu audit tells more."))
+	} else if m := &a.Moved; m.Accounts == 0 {
 		lines = append(lines, w.say("各项数字与试算报告一致，分毫不差。", "All figures are those of the report, to the milligram."))
 	} else {
 		lines = append(lines, w.sayf("试算之后、命令公布之前有 %s 个账户又有新情况，按其当时状况重述：试算 %s，执行 %s。其余账户与试算报告一致，分毫不差。",
