@@ -106,6 +106,9 @@ func (o *simulation) run(stdout io.Writer) error {
 		fmt.Fprintln(stdout, f)
 	}
 	s.Coverage.Write(stdout)
+	if missing := s.Coverage.Missing(); len(missing) > 0 && !o.single {
+		fmt.Fprintf(stdout, "\nnever: %s\n", strings.Join(missing, "; "))
+	}
 	fmt.Fprintf(stdout, "\n%s, %s: %d seeds of %d steps, %.1f a second, %.2f h, %d findings\n",
 		time.Now().UTC().Format(time.DateOnly), commit(), s.Seeds, o.steps, float64(s.Seeds)/s.Took.Seconds(), s.Took.Hours(), len(s.Findings))
 	if len(s.Findings) > 0 {

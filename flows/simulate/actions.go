@@ -5,6 +5,7 @@ type action struct {
 	name    string
 	weight  int
 	between bool // it can happen in between another server's transactions
+	reach   int  // within so many statements something goes wrong
 	do      func(*world)
 }
 
@@ -13,26 +14,26 @@ var actions []action
 
 func init() {
 	actions = []action{
-		{"report", 24, true, (*world).report},
-		{"deliver", 14, true, (*world).deliver},
-		{"work", 18, true, (*world).work},
-		{"resend", 8, true, (*world).resend},
-		{"import", 4, true, (*world).bringIn},
-		{"crowd", 3, false, (*world).gather},
-		{"grant", 6, true, (*world).grant},
-		{"revoke", 3, true, (*world).revoke},
-		{"correct", 9, true, (*world).correct},
-		{"rejudge", 2, true, (*world).rejudge},
-		{"publish", 2, true, (*world).publish},
-		{"rotate", 1, true, (*world).rotate},
-		{"seal", 12, true, (*world).seal},
-		{"receipt", 3, true, (*world).receipt},
-		{"look", 2, true, (*world).look},
-		{"kill", 3, false, (*world).kill},
-		{"power", 1, false, (*world).power},
-		{"back up", 2, false, (*world).backUp},
-		{"restore", 1, false, (*world).restore},
-		{"wait", 2, false, (*world).wait},
+		{"report", 24, true, 50, (*world).report},
+		{"deliver", 14, true, 4, (*world).deliver},
+		{"work", 18, true, 50, (*world).work},
+		{"resend", 8, true, 4, (*world).resend},
+		{"import", 4, true, 30, (*world).bringIn},
+		{"crowd", 3, false, 50, (*world).gather},
+		{"grant", 6, true, 45, (*world).grant},
+		{"revoke", 3, true, 14, (*world).revoke},
+		{"correct", 9, true, 34, (*world).correct},
+		{"rejudge", 4, true, 40, (*world).rejudge},
+		{"publish", 3, true, 9, (*world).publish},
+		{"rotate", 1, true, 4, (*world).rotate},
+		{"seal", 12, true, 40, (*world).seal},
+		{"receipt", 3, true, 24, (*world).receipt},
+		{"look", 2, true, 12, (*world).look},
+		{"kill", 3, false, 8, (*world).kill},
+		{"power", 1, false, 1, (*world).power},
+		{"back up", 3, false, 1, (*world).backUp},
+		{"restore", 3, false, 60, (*world).restore},
+		{"wait", 2, false, 1, (*world).wait},
 	}
 }
 

@@ -199,8 +199,8 @@ func (w *world) publish() {
 	next := w.model.terms
 	var file publish.File
 	var err error
-	switch w.draw.IntN(4) {
-	case 0:
+	switch w.draw.IntN(6) {
+	case 0, 4, 5:
 		next.Swim = true
 		file = next.programme()
 	case 1:

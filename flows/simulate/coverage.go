@@ -91,6 +91,9 @@ func cmpText(a, b string) int {
 	return 1
 }
 
+// often and seldom are how many times a flow must come to a statement for each stroke, or any, to have to fall on it.
+const often, seldom = 1000, 100
+
 // Missing lists what never happened.
 func (c *Coverage) Missing() (list []string) {
 	for _, a := range actions {
@@ -103,5 +106,22 @@ func (c *Coverage) Missing() (list []string) {
 			list = append(list, "verdict "+string(code))
 		}
 	}
+	for p, n := range c.Strokes {
+		if calm[p.act] {
+			continue
+		}
+		for how := refuse; how <= dieAfter; how++ {
+			if n[how] == 0 && n[unharmed] >= often {
+				list = append(list, fmt.Sprintf("%s: %s %s", p.act, p.on, how))
+			}
+		}
+		if n[unharmed] >= seldom && n[refuse]+n[lose]+n[die]+n[dieAfter] == 0 {
+			list = append(list, fmt.Sprintf("%s: anything wrong with %s", p.act, p.on))
+		}
+	}
+	slices.Sort(list)
 	return list
 }
+
+// calm are the flows in which nothing is to go wrong.
+var calm = map[string]bool{"settle": true, "back up": true, "kill": true, "power": true, "wait": true}

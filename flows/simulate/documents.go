@@ -58,7 +58,7 @@ func (t terms) programme() publish.File {
 	}
 	text := fmt.Sprintf(city, from, t.Late)
 	if t.Swim {
-		text += "  swim: {methodology: BIKE, partners: [rides]}\n"
+		text += "  swim: {methodology: BIKE, partners: [rides, bank]}\n"
 	}
 	return publish.File{Name: "city.programme.yaml", Text: []byte(text)}
 }

@@ -13,8 +13,7 @@ import (
 // takes up: a new one would have to read the whole schema first. And each keeps the statements that it has read. This is
 // half of the time.
 type lines struct {
-	idle  map[string][]*line // by what they were opened by
-	reset driver.Conn        // makes the others forget what they have read; nil where none was opened yet
+	idle map[string][]*line // by what they were opened by
 }
 
 // A line is a connection beneath a stage.
@@ -72,24 +71,23 @@ func (l *lines) release(c *line) error {
 }
 
 // renew puts a database in the place of another one with the same schema, under the lines that are idle: once the log
-// of what is not in the file yet has begun anew, each finds that all it had read is void.
+// of what is not in the file yet has begun anew, each finds that all it had read is void. One that is larger than what
+// was there needs new lines: SQLite would take its last pages for damage.
 func (l *lines) renew(file string, database []byte) error {
+	if len(l.idle) > 0 {
+		// Where nothing was written since the last time, the log would not begin anew, and nothing would be void.
+		if err := l.beside(file, "UPDATE migration SET at = at"); err != nil {
+			return err
+		}
+		if info, err := os.Stat(file); err != nil || info.Size() < int64(len(database)) {
+			l.close()
+		}
+	}
 	if len(l.idle) == 0 {
-		l.close()
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(file + suffix)
 		}
 		return os.WriteFile(file, database, 0o600)
-	}
-	if err := l.dial(file); err != nil {
-		return err
-	}
-	// Where nothing was written since the last time, the log would not begin anew, and nothing would be void.
-	if _, err := l.reset.(driver.ExecerContext).ExecContext(context.Background(), "UPDATE migration SET at = at", nil); err != nil {
-		return err
-	}
-	if err := l.checkpoint(file); err != nil {
-		return err
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY, 0)
 	if err != nil {
@@ -99,20 +97,17 @@ func (l *lines) renew(file string, database []byte) error {
 	return errors.Join(err, f.Truncate(int64(len(database))), f.Close())
 }
 
-// dial opens the connection that makes others forget.
-func (l *lines) dial(file string) (err error) {
-	if l.reset == nil {
-		l.reset, err = new(sqlite.Driver).Open("file:" + file)
-	}
-	return err
-}
-
-// checkpoint takes all that was committed into the file.
-func (l *lines) checkpoint(file string) error {
-	if err := l.dial(file); err != nil {
+// beside carries out a statement over a connection of its own, and takes all that was committed into the file.
+func (l *lines) beside(file, statement string) error {
+	c, err := new(sqlite.Driver).Open("file:" + file)
+	if err != nil {
 		return err
 	}
-	rows, err := l.reset.(driver.QueryerContext).QueryContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)", nil)
+	defer c.Close()
+	if _, err := c.(beneath).ExecContext(context.Background(), statement, nil); err != nil {
+		return err
+	}
+	rows, err := c.(beneath).QueryContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)", nil)
 	if err != nil {
 		return err
 	}
@@ -126,10 +121,6 @@ func (l *lines) checkpoint(file string) error {
 
 // close ends all that are idle.
 func (l *lines) close() {
-	if l.reset != nil {
-		l.reset.Close()
-		l.reset = nil
-	}
 	for _, list := range l.idle {
 		for _, c := range list {
 			c.close()

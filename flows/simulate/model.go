@@ -155,7 +155,7 @@ func (m *model) method(programme, scenario, partner string) string {
 	switch {
 	case programme == "home" && scenario == "meter" && partner == "grid":
 		return "METER"
-	case programme == "city" && scenario == "swim" && m.terms.Swim && partner == "rides":
+	case programme == "city" && scenario == "swim" && m.terms.Swim && (partner == "rides" || partner == "bank"):
 		return "BIKE"
 	case programme == "city" && (partner == "rides" || partner == "bank"):
 		return offers[scenario]

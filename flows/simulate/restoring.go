@@ -27,7 +27,7 @@ type backup struct {
 
 // whole is the database in one file.
 func (w *world) whole() ([]byte, error) {
-	if err := w.lines.checkpoint(w.file); err != nil {
+	if err := w.lines.beside(w.file, "SELECT 1"); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(w.file)
@@ -159,7 +159,7 @@ func (w *world) bringForward(log *copiedLog, struck *Step) {
 	for try := 0; ; try++ {
 		s := &stage{lines: w.lines, mutant: w.mutant, met: w.met}
 		if try == 0 && struck != nil && struck.How != unharmed {
-			s.arm(struck.After*(1+w.draw.IntN(6)), struck.How)
+			s.arm(struck)
 		}
 		err := w.forward(s, log)
 		if err == nil {

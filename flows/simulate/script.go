@@ -15,6 +15,7 @@ type Step struct {
 	Pause   time.Duration // that passes before
 	How     stroke        // and what goes wrong with the server that acts
 	After   int           // statements
+	On      string        // only those that do this are counted; "" for all
 	Between string        // what another server does before a transaction of this one begins; "" for nothing
 	Begins  int           // before the transaction after so many
 }
@@ -25,7 +26,11 @@ func (s Step) String() string {
 		text += fmt.Sprintf(", and before transaction %d another server: %s", s.Begins, s.Between)
 	}
 	if s.How != unharmed {
-		text += fmt.Sprintf(", statement %d %s", s.After, s.How)
+		what := "statement"
+		if s.On != "" {
+			what = s.On
+		}
+		text += fmt.Sprintf(", %s %d %s", what, s.After, s.How)
 	}
 	return text
 }
@@ -38,8 +43,12 @@ func Draw(seed uint64, steps int) []Step {
 		s := &list[i]
 		s.Number, s.Seed, s.Act = i, r.Uint64(), drawAct(r, false)
 		s.Pause = pauses[r.IntN(len(pauses))]
-		if r.IntN(5) < 2 {
-			s.How, s.After = stroke(1+r.IntN(4)), r.IntN(1+r.IntN(48))
+		if r.IntN(2) == 0 {
+			reach := actionOf(s.Act).reach
+			s.How, s.After = stroke(1+r.IntN(4)), r.IntN(reach)
+			if named := points[s.Act]; len(named) > 0 && r.IntN(2) == 0 {
+				s.On, s.After = named[r.IntN(len(named))], r.IntN(1+r.IntN(3))
+			}
 		}
 		if r.IntN(8) == 0 {
 			s.Between, s.Begins = drawAct(r, true), r.IntN(1+r.IntN(4))

@@ -31,7 +31,8 @@ var errStruck = errors.New("struck")
 type stage struct {
 	lines     *lines
 	mutant    *Mutant
-	left      int // statements to go until the stroke falls
+	left      int    // statements to go until the stroke falls
+	only      string // of those that do this; "" for all
 	how       stroke
 	on        string // the statement on which it fell; "" before
 	dead      bool
@@ -42,8 +43,8 @@ type stage struct {
 	met       func(what string, how stroke) // told of every statement
 }
 
-// arm lets the statement after so many others fail.
-func (s *stage) arm(after int, how stroke) { s.left, s.how, s.on = after, how, "" }
+// arm lets the statement fail that a step says.
+func (s *stage) arm(f *Step) { s.left, s.only, s.how, s.on = f.After, f.On, f.How, "" }
 
 // disarm lets all go well from now on, and tells on what the stroke fell, if it did.
 func (s *stage) disarm() (on string, fell bool) {
@@ -54,7 +55,7 @@ func (s *stage) disarm() (on string, fell bool) {
 // burn is called before each statement, and says how it is to fail.
 func (s *stage) burn(what string) stroke {
 	how := unharmed
-	if s.how != unharmed {
+	if s.how != unharmed && (s.only == "" || s.only == what) {
 		if s.left--; s.left < 0 {
 			how, s.how, s.on = s.how, unharmed, what
 			s.dead = how == die || how == dieAfter

@@ -205,7 +205,7 @@ func (w *world) start(place int, skew time.Duration, struck *Step) (*server, err
 	defer func() { w.act = act }()
 	s.stage.met = w.met
 	if struck != nil {
-		s.stage.arm(struck.After, struck.How)
+		s.stage.arm(struck)
 	}
 	var err error
 	if s.db, err = store.OpenSimulated(w.ctx, w.file, store.Simulation{Driver: s.stage, Random: w.random}); err != nil {
@@ -251,7 +251,7 @@ func (s *server) end() {
 // arm prepares what a step has go wrong, and who acts in between.
 func (s *server) arm(f *Step) {
 	if f.How != unharmed {
-		s.stage.arm(f.After, f.How)
+		s.stage.arm(f)
 	}
 	if f.Between == "" {
 		return
