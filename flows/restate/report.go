@@ -3,6 +3,7 @@ package restate
 import (
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/rules/record"
@@ -164,8 +165,10 @@ type NoRow struct {
 	Claims int64       `json:"claims"`
 }
 
-// Whole reports whether everything that is recorded could be judged again.
-func (r *Report) Whole() bool { return len(r.Unjudged) == 0 }
+// Whole reports whether everything that is recorded could be judged again. What was erased is not.
+func (r *Report) Whole() bool {
+	return !slices.ContainsFunc(r.Unjudged, func(u Unjudged) bool { return u.Why != Forgotten })
+}
 
 // Write writes the report as JSON.
 func (r *Report) Write(w io.Writer) error { return writeJSON(w, r) }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tanpu/tanpu/flows/correct"
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/restate"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -185,6 +186,24 @@ func TestUnjudged(t *testing.T) {
 			t.Errorf("%s: %+v, %d changed", statement, r.Unjudged, r.Total.Changed)
 		}
 	}
+}
+
+// Of people who were erased there is nothing to try: the report counts their claims, and is whole.
+func TestForgotten(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		l, ctx := simple(16), context.Background()
+		db := l.live(t, url, l.before())
+		if _, err := erase.New(db).Account(ctx, store.AccountID{Part: 0, Number: 1}, spring.AddDate(0, 1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Whole() || len(r.Unjudged) != 1 || r.Unjudged[0] != (restate.Unjudged{Why: restate.Forgotten, Accounts: 1, Claims: 4}) || r.Total.Changed != 12 {
+			t.Errorf("%+v, %d changed", r.Unjudged, r.Total.Changed)
+		}
+	})
 }
 
 func damage(t *testing.T, url, statement string) {

@@ -6,6 +6,7 @@ import (
 	"github.com/tanpu/tanpu/flows/past"
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
+	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/rules/rulebook"
 	"github.com/tanpu/tanpu/store"
 )
@@ -56,6 +57,7 @@ const (
 	NoBatch   Why = "no-batch"   // its batch is not there
 	NoBody    Why = "no-body"    // what it reported cannot be read
 	Erased    Why = "erased"     // the account's key is gone: nothing of it can be written again
+	Forgotten Why = "forgotten"  // its person was erased, and its claims are gone
 	Corrected Why = "corrected"  // a correction of the account could not have been made, had the draft been in force
 )
 
@@ -94,10 +96,35 @@ func (t *trial) walk(ctx context.Context, db *store.DB, part int, v visitor) err
 		if err := w.readBatches(w.mark.Batch, v); err != nil {
 			return err
 		}
-		return w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error {
+		err := w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error {
 			w.visit(v, rows, undone, w.mark.Batch)
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		return w.forgotten(v)
+	})
+}
+
+// forgotten tells a visitor of accounts that were erased: of their claims there is nothing to try, and only how many they were.
+func (w *walk) forgotten(v visitor) error {
+	claims := 0
+	err := w.Snapshot.Removed(w.ctx, func(r claim.Removed) {
+		switch {
+		case r.Batch == 0 || r.Batch > w.mark.Batch:
+		case r.Reason == reason.Reversed:
+			claims -= int(r.Claims)
+		default:
+			claims += int(r.Claims)
+		}
+	})
+	if err != nil || claims == 0 {
+		return err
+	}
+	return w.Snapshot.EachErasure(w.ctx, func(*store.Erasure) {
+		v.unjudged(Forgotten, claims)
+		claims = 0 // whose which was, nobody knows
 	})
 }
 

@@ -149,7 +149,7 @@ func (f *File) credit(e *ledger.Entry, p *Past, credits map[ledger.Asset]int64, 
 }
 
 // net reports whether an asset sums the signed results of a year. They go from issuance to the member and back, so that nothing
-// is left of them; and a correction can change a claim's share without changing what it was credited, so that it does not say.
+// is left of them.
 func net(a ledger.Asset) bool { return a.Kind() == "NET" }
 
 // balanced holds the account's balances against what its claims posted.

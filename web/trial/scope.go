@@ -59,6 +59,7 @@ var whys = map[restate.Why][2]string{
 	restate.NoBatch:   {"批次缺失", "the batch is not recorded"},
 	restate.NoBody:    {"申报内容无法读取", "what was reported cannot be read"},
 	restate.Erased:    {"账户已注销删除", "the account was erased"},
+	restate.Forgotten: {"用户已注销，申报已删除", "the person was erased, and the claims with it"},
 	restate.Corrected: {"所做更正在草案之下无法成立", "a correction of it could not have been made under the draft"},
 }
 
