@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
@@ -27,8 +29,8 @@ func (db *DB) Erase(ctx context.Context, part int, clock int64, of AccountID, f 
 		}
 		tx.erases = of
 		if db.engine == postgres {
-			if _, err := conn.ExecContext(ctx, "SET LOCAL ROLE "+pgx.Identifier{db.eraser()}.Sanitize()); err != nil {
-				return fmt.Errorf("taking on the role %s, which is the right to erase: %w", db.eraser(), err)
+			if err := db.takeRight(ctx, conn); err != nil {
+				return err
 			}
 			return f(tx)
 		}
@@ -44,6 +46,17 @@ func (db *DB) Erase(ctx context.Context, part int, clock int64, of AccountID, f 
 		}
 		return tx.open(ctx, conn, 0)
 	})
+}
+
+// takeRight takes on the role that may erase, for the rest of PostgreSQL's transaction.
+func (db *DB) takeRight(ctx context.Context, q interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}) error {
+	_, err := q.ExecContext(ctx, "SET LOCAL ROLE "+pgx.Identifier{db.eraser()}.Sanitize())
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) && e.Code == "42501" { // insufficient_privilege
+		return fault.New(fault.Forbidden, "the login of this server has not been granted the role %s, which is the right to erase; run tanpu erase with one that has", db.eraser())
+	}
+	return err
 }
 
 // open lets the account's rows be taken away, or no longer. One that is not being erased stays as it is.

@@ -3,10 +3,12 @@ package store_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"database/sql"
 	"encoding/hex"
 	"flag"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/flows/testimony"
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/methodology"
 	"github.com/tanpu/tanpu/rules/signature"
@@ -218,6 +221,10 @@ func TestEraseRight(t *testing.T) {
 					t.Errorf("%s: error %v, want the guard's", attempt, err)
 				}
 			}
+			_, err := erase.New(plainLogin(t, url)).Account(ctx(), people[0].id, time.UnixMicro(noon))
+			if fault.KindOf(err) != fault.Forbidden {
+				t.Errorf("a login without the right erases: %v", err)
+			}
 			return
 		}
 		other := people[1]
@@ -248,6 +255,31 @@ func TestEraseRight(t *testing.T) {
 			t.Errorf("%s: error %v, want the guard's", attempt, err)
 		}
 	})
+}
+
+// plainLogin opens the database with a login that may do what a server does, and not erase.
+func plainLogin(t *testing.T, at string) *store.DB {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	owner, err := sql.Open("pgx", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Exec(fmt.Sprintf("CREATE ROLE %[1]s_plain LOGIN; GRANT %[1]s_runtime TO %[1]s_plain", name)); err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(name + "_plain")
+	db, err := store.Open(ctx(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 // TestEraseOverwrites: what was deleted is not left in SQLite's files, once they were written anew.

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -190,8 +188,8 @@ func (s *Sealing) AddKey(ctx context.Context, k *record.Key) error {
 // away again. On PostgreSQL the rest of the transaction has the right to erase.
 func (s *Sealing) AddErasure(ctx context.Context, e *record.Erasure) error {
 	if s.db.engine == postgres {
-		if _, err := s.tx.ExecContext(ctx, "SET LOCAL ROLE "+pgx.Identifier{s.db.eraser()}.Sanitize()); err != nil {
-			return fmt.Errorf("taking on the role %s, which is the right to erase: %w", s.db.eraser(), err)
+		if err := s.db.takeRight(ctx, s.tx); err != nil {
+			return err
 		}
 	}
 	n, found, err := s.findErased(ctx, e)
