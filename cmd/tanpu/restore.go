@@ -24,7 +24,7 @@ import (
 // A restoreCommand is what “tanpu restore” is asked to do.
 type restoreCommand struct {
 	url, backup, keys, from string
-	keyless, json           bool
+	keyless, json, drill    bool
 	logKey                  *string
 	documents               []string
 }
@@ -32,7 +32,7 @@ type restoreCommand struct {
 // runRestore carries out “tanpu restore”: it brings an older database forward to the last signed head of its log.
 func runRestore(args []string, stdout, stderr io.Writer) int {
 	o := new(restoreCommand)
-	flags := newFlags("restore", "--db URL [--backup COPY] [--keys KEYS] [--log-key FILE] [--json] FROM [DOCUMENT…]", stderr)
+	flags := newFlags("restore", "--db URL [--backup COPY] [--keys KEYS] [--log-key FILE] [--drill] [--json] FROM [DOCUMENT…]", stderr)
 	o.flags(flags, stderr)
 	args, err := parseMixed(flags, args)
 	if err == nil {
@@ -75,6 +75,7 @@ only their hashes. All servers of the database are stopped meanwhile. See docs/r
 	flags.StringVar(&o.backup, "backup", "", "put this copy in the place of the SQLite database first, which must not be there any more")
 	flags.StringVar(&o.keys, "keys", "", "bring the accounts' keys back from this file, which tanpu backup wrote")
 	flags.BoolVar(&o.keyless, "without-keys", false, "go on without the accounts' keys, if they are lost: nothing can be proved or corrected of what the database has of them")
+	flags.BoolVar(&o.drill, "drill", false, "sign nothing: to prove a backup in another place, beside the server of the real database; --log-key is that one's")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	o.logKey = logKeyFlag(flags)
 }
@@ -106,9 +107,12 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restore.Re
 		return nil, err
 	}
 	defer done()
-	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, Progress: auditProgress(stderr, "entries")}, time.Now())
+	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if o.drill {
+		return report, nil
 	}
 	// What was lost is in the log before anything new is judged.
 	s, err := seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: slog.New(slog.NewJSONHandler(stderr, nil))})
