@@ -118,6 +118,12 @@ func (w *memory) correct(t testing.TB, account claim.Number, r *claim.Correction
 	if err != nil {
 		return nil, err
 	}
+	return w.write(t, o, at), nil
+}
+
+// write keeps a correction as the next batch.
+func (w *memory) write(t testing.TB, o *claim.Outcome, at claim.Micros) *claim.Batch {
+	t.Helper()
 	w.batches++
 	w.basis[w.batches] = claim.Basis{At: at, Rulebook: w.book.Number}
 	b := claim.Seal(ledger.Batch{Part: 3, Number: w.batches, At: at, Rulebook: w.book.Number, Correction: true}, o, w.book, []byte("secret"))
@@ -144,7 +150,7 @@ func (w *memory) correct(t testing.TB, account claim.Number, r *claim.Correction
 	rejudge(t, func(r *claim.Row) claim.Session {
 		return claim.Session{Book: w.book, At: r.Again.At, Backfill: r.Again.Backfill}
 	}, b)
-	return b, nil
+	return b
 }
 
 // rejudge has each row judged again from what its leaf says, which must come out the same.

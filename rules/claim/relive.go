@@ -241,7 +241,7 @@ func (r *Relived) Stays() bool {
 	case !r.Leaves():
 		return true // no row can say so; what is recorded is a refusal, too
 	case !accepted(old) && old.Verdict.Reason == now.Verdict.Reason:
-		return true
+		return old.Verdict.Reason != reason.Overlap || old.Group == now.Group // by its group it is found once nothing is in its way
 	case !same(old, now) || old.Verdict.Operands != now.Verdict.Operands:
 		return false
 	case now.Verdict.Operands.Field != "":
