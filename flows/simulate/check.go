@@ -113,6 +113,11 @@ func (w *world) settle() {
 			s.settle(g)
 		}
 	}
+	for try := 0; w.ordered != nil && w.failure == nil; try++ {
+		if s.carryOut(w.ordered); try == 3 {
+			w.fail("restatement", "%s comes to no end", w.ordered.Name)
+		}
+	}
 	for range 4 {
 		all[1].extend()
 		w.now += 3600e6

@@ -214,7 +214,7 @@ func (w *world) publish() {
 			return
 		}
 		from := w.midnight(2)
-		next.Bike2 = from.UnixMicro()
+		next.Bike2, next.Bike2Book = from.UnixMicro(), 0
 		file, err = bike2(from)
 	}
 	before := s.stage.committed
@@ -230,9 +230,13 @@ func (w *world) publish() {
 	if s.stage.committed > before {
 		if next.Bike2 == 0 {
 			next.Bike2 = w.model.terms.Bike2 // somebody else published it meanwhile
+			next.Bike2Book = w.model.terms.Bike2Book
 		}
-		next.Rulebook = w.model.terms.Rulebook + 1
-		w.model.terms, w.terms[next.Rulebook] = next, next
+		if next.Bike2 != 0 && next.Bike2Book == 0 {
+			next.Bike2Book = w.model.terms.Rulebook + 1
+		}
+		next.Restated = w.model.terms.Restated
+		w.inForce(next)
 		w.texts = append(w.texts, file.Text)
 		w.note("published: %+v", next)
 		w.cover.Other["a document was published"]++

@@ -238,7 +238,11 @@ func (w *world) value(n *claim.Row) judged {
 	}
 	switch n.Claim.Scenario {
 	case "bike", "swim":
-		v.km = v.mg / w.model.perTenth(n.Claim)
+		v.per, v.text = w.model.perTenth(n.Claim), w.model.ride(n.Claim)
+		v.km = v.mg / v.per
+		if n.Verdict.Method != v.text {
+			w.fail("correction", "%s of %s is judged again by %s, want %s", n.Claim.ID, n.Claim.Partner, n.Verdict.Method, v.text)
+		}
 	case "walk", "steps":
 		v.value = 2 * tenths(n.Claim)
 	case "meter":
@@ -276,7 +280,7 @@ func (a *maccount) check(w *world) {
 		switch r.claim.Scenario {
 		case "bike", "swim":
 			days[day]++
-			if km[day] += r.km; days[day] > 3 || km[day] > 120 || r.km > tenths(r.claim) || r.mg != r.km*w.model.perTenth(r.claim) {
+			if km[day] += r.km; days[day] > 3 || km[day] > 120 || r.km > tenths(r.claim) || r.mg != r.km*r.per {
 				w.fail("cap", "on %s %s is credited %d rides and %d km/10; %s has %d", day, a.id, days[day], km[day], r.ref, r.km)
 			}
 		case "order":

@@ -72,14 +72,15 @@ func (l *lines) release(c *line) error {
 
 // renew puts a database in the place of another one with the same schema, under the lines that are idle: once the log
 // of what is not in the file yet has begun anew, each finds that all it had read is void. One that is larger than what
-// was there needs new lines: SQLite would take its last pages for damage.
+// was there needs new lines: SQLite would take its last pages for damage. So does one that is much smaller: the log keeps the
+// size of what was there, by which a checkpoint before the first write takes it for damaged.
 func (l *lines) renew(file string, database []byte) error {
 	if len(l.idle) > 0 {
 		// Where nothing was written since the last time, the log would not begin anew, and nothing would be void.
 		if err := l.beside(file, "UPDATE migration SET at = at"); err != nil {
 			return err
 		}
-		if info, err := os.Stat(file); err != nil || info.Size() < int64(len(database)) {
+		if info, err := os.Stat(file); err != nil || info.Size() < int64(len(database)) || info.Size() > int64(len(database))+32<<10 {
 			l.close()
 		}
 	}

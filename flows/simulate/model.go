@@ -34,6 +34,9 @@ type terms struct {
 	Late     int  // hours
 	Bike2    int64
 	Rulebook int64
+
+	Bike2Book int64 // by which Bike2 was published
+	Restated  []restated
 }
 
 // An mpart is a partition, as far as its batches tell.
@@ -77,6 +80,8 @@ type judged struct {
 	mg, points int64
 	value      int64 // before caps and totals; of a meter, what it adds to its year
 	km         int64 // tenths, that count for the cap
+	per        int64 // of a ride: mg a tenth, by the text that decided
+	text       string
 }
 
 func newModel(parts int) *model {
@@ -319,7 +324,8 @@ func (m *model) weigh(c *claim.Claim, l *mlink) judged {
 			return judged{reason: reason.CapReached}
 		}
 		v.km = min(n, 120-km)
-		v.value = v.km * m.perTenth(c)
+		v.per, v.text = m.perTenth(c), m.ride(c)
+		v.value = v.km * v.per
 		v.mg = v.value
 	case "WALK", "STEPS":
 		v.value = 2 * n
@@ -360,13 +366,25 @@ func (m *model) weigh(c *claim.Claim, l *mlink) judged {
 // perTenth is what a tenth of a kilometre is worth, by the text in force when it was ridden.
 func (m *model) perTenth(c *claim.Claim) int64 {
 	mg := int64(10_000)
-	if m.terms.Bike2 != 0 && c.Start >= m.terms.Bike2 {
+	if r := m.terms.restates(c.Start); r != nil {
+		mg = r.per
+	} else if m.terms.Bike2 != 0 && c.Start >= m.terms.Bike2 {
 		mg = 15_000
 	}
 	if c.Evidence == "self" {
 		mg /= 2
 	}
 	return mg
+}
+
+// ride is the text that decides of a ride.
+func (m *model) ride(c *claim.Claim) string {
+	if r := m.terms.restates(c.Start); r != nil {
+		return fmt.Sprint("BIKE@", r.version)
+	} else if m.terms.Bike2 != 0 && c.Start >= m.terms.Bike2 {
+		return "BIKE@2"
+	}
+	return "BIKE@1"
 }
 
 func (l *mlink) assigned() bool {
@@ -440,8 +458,8 @@ func (m *model) members() []*maccount {
 // asset is what the row was credited in.
 func (m *model) asset(r *mrow) string {
 	method := map[string]string{"bike": "BIKE@1", "swim": "BIKE@1", "walk": "WALK@1", "steps": "STEPS@1", "order": "ORDER@1", "share": "SHARE@1", "meter": "METER@1"}[r.claim.Scenario]
-	if method == "BIKE@1" && m.terms.Bike2 != 0 && r.claim.Start >= m.terms.Bike2 {
-		method = "BIKE@2"
+	if r.text != "" {
+		method = r.text
 	}
 	return fmt.Sprintf("CO2E/%s/%s/%d", r.link.programme, method, localTime(r.claim.Start).Year())
 }

@@ -268,6 +268,10 @@ func (w *world) forget() {
 			g.link = w.model.links[g.link.sub]
 		}
 	}
+	w.restored = true
+	if w.ordered == nil { // what was lost of the last one is restated again
+		w.ordered = w.last
+	}
 	before := w.backup.model.parts
 	w.done = slices.DeleteFunc(w.done, func(k *correction) bool { return k.done > before[k.part].head })
 	maps.DeleteFunc(w.adopted, func(r claim.Ref, _ bool) bool { return r.Batch > before[r.Part].head })

@@ -48,6 +48,10 @@ type world struct {
 	imports  [][]claim.Claim
 	grants   []*grant
 	done     []*correction
+	ordered  *ordering          // a restatement on its way; nil for none
+	last     *ordering          // the last one that was carried out
+	drafts   int                // how many were tried
+	restored bool               // claims were lost with a database
 	adopted  map[claim.Ref]bool // batches that are corrections, by their reference without an ordinal
 	witness  *watcher
 	sealed   [parts]int64 // of each partition the last batch that must be under a published head
