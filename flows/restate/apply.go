@@ -45,7 +45,7 @@ func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, 
 	}
 	a, err := Begin(ctx, db, o, opts.Now())
 	if err != nil || a.overtaken {
-		return a.sum(), err
+		return a.Sum(), err
 	}
 	if a.trial.gauge.Accounts, err = db.AccountCount(ctx); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, 
 		return err
 	})
 	if err != nil || a.done != nil {
-		return a.sum(), err
+		return a.Sum(), err
 	}
 	return a.Finish(ctx, opts.Workers, opts.Now())
 }
@@ -142,7 +142,8 @@ func Begin(ctx context.Context, db *store.DB, o Order, now time.Time) (*Applying
 	return a, json.Unmarshal(sum, a.done)
 }
 
-func (a *Applying) sum() *Applied {
+// Sum is what the order came to, if it is over; else nil.
+func (a *Applying) Sum() *Applied {
 	if a == nil {
 		return nil
 	}

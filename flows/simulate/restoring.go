@@ -272,6 +272,9 @@ func (w *world) forget() {
 	if w.ordered == nil { // what was lost of the last one is restated again
 		w.ordered = w.last
 	}
+	if o := w.ordered; o != nil {
+		o.begun = slices.ContainsFunc(w.model.terms.Restated, func(r restated) bool { return r.version == o.version })
+	}
 	before := w.backup.model.parts
 	w.done = slices.DeleteFunc(w.done, func(k *correction) bool { return k.done > before[k.part].head })
 	maps.DeleteFunc(w.adopted, func(r claim.Ref, _ bool) bool { return r.Batch > before[r.Part].head })
