@@ -142,7 +142,8 @@ func (r *runs) Pop() any {
 	return last
 }
 
-// merge runs f on each hash's uses, at most most of them, if there are several.
+// merge runs f on the accounts of each hash, at most most of them, if there are several. One account uses an id twice
+// where its claim was judged again.
 func merge(sorters []*sorter, most int, f func([]use)) error {
 	var all runs
 	for _, s := range sorters {
@@ -166,7 +167,7 @@ func merge(sorters []*sorter, most int, f func([]use)) error {
 		if len(same) > 0 && same[0].hash != u.hash {
 			flush()
 		}
-		if len(same) < most {
+		if len(same) < most && (len(same) == 0 || same[len(same)-1] != u) {
 			same = append(same, u)
 		}
 		var ok bool

@@ -21,6 +21,9 @@ func TestMerge(t *testing.T) {
 			for i := range rapid.IntRange(0, 60).Draw(t, "uses") {
 				hash := rapid.Uint64Range(0, 30).Draw(t, "hash")
 				s.add(hash, len(sorters), int64(i)+1)
+				if i%3 == 0 { // judged again
+					s.add(hash, len(sorters), int64(i)+1)
+				}
 				want[hash]++
 			}
 			sorters = append(sorters, s)

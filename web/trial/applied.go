@@ -29,5 +29,7 @@ func Applied(out io.Writer, a *restate.Applied, lang string) error {
 			return err
 		}
 	}
-	return Text(out, a.Applied, lang)
+	v := newView(a.Applied, lang)
+	v.Note = w.say("已照此执行；原裁定和回执仍可查阅。", "It was carried out so. The first verdicts and receipts stay readable.")
+	return v.text(out)
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // Text writes a report for a terminal.
-func Text(out io.Writer, r *restate.Report, lang string) error {
-	v := newView(r, lang)
+func Text(out io.Writer, r *restate.Report, lang string) error { return newView(r, lang).text(out) }
+
+func (v *view) text(out io.Writer) error {
 	var b strings.Builder
 	line := func(parts ...string) { b.WriteString(strings.Join(parts, "") + "\n") }
 	line(v.Title)
