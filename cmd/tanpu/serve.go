@@ -19,6 +19,7 @@ import (
 	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/intake"
 	"github.com/tanpu/tanpu/flows/seal"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/signature"
 	"github.com/tanpu/tanpu/store"
 )
@@ -64,6 +65,10 @@ func runServe(args []string, _, stderr io.Writer) int {
 		if sealer, err = newSealer(ctx, db, *url, *key, witnesses, log); err != nil {
 			return status(err, stderr)
 		}
+	} else if err := whole(ctx, db, *url, *key); fault.KindOf(err) == fault.NotFound {
+		log.Warn("without the log's key nothing here tells whether the database is the one whose log was signed last")
+	} else if err != nil {
+		return status(err, stderr)
 	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
