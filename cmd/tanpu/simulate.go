@@ -25,7 +25,7 @@ func runSimulate(args []string, stdout, stderr io.Writer) int {
 	flags.Func("seed", "one world, and what it came to", func(text string) error { return o.one(text) })
 	flags.Func("seeds", "worlds of the seeds `A-B`, and how often everything happened", func(text string) error { return o.from(text) })
 	flags.Float64Var(&o.hours, "hours", 0, "worlds of seeds that nobody has seen, for so many hours")
-	flags.IntVar(&o.steps, "steps", 60, "what happens in a world")
+	flags.IntVar(&o.steps, "steps", 50, "what happens in a world")
 	flags.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "worlds at once")
 	flags.Func("only", "of the one world only these steps: `N,…`, as a finding names them", numbers(&o.only))
 	flags.Func("calm", "in these steps nothing goes wrong: `N,…`", numbers(&o.calm))

@@ -92,7 +92,7 @@ func cmpText(a, b string) int {
 }
 
 // often and seldom are how many times a flow must come to a statement for each stroke, or any, to have to fall on it.
-const often, seldom = 1000, 100
+const often, seldom = 5000, 1000
 
 // Missing lists what never happened.
 func (c *Coverage) Missing() (list []string) {

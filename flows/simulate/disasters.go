@@ -64,11 +64,7 @@ func (w *world) copy() (files [2][]byte, err error) {
 
 // put makes a copy the database.
 func (w *world) put(files [2][]byte) error {
-	w.lines.close()
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		os.Remove(w.file + suffix)
-	}
-	err := os.WriteFile(w.file, files[0], 0o600)
+	err := w.lines.renew(w.file, files[0])
 	if len(files[1]) > 0 {
 		err = errors.Join(err, os.WriteFile(w.file+"-wal", files[1], 0o600))
 	}

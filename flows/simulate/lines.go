@@ -3,15 +3,13 @@ package simulate
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"os"
 
 	"modernc.org/sqlite"
 )
 
-// lines are the connections to SQLite of one world after another. What a server that died leaves behind, the next one
-// takes up: a new one would have to read the whole schema first. And each keeps the statements that it has read. This is
-// half of the time.
+// lines are a world's connections to SQLite. What a server that died leaves behind, the next one takes up: a new one
+// would have to read the whole schema first. And each keeps the statements that it has read.
 type lines struct {
 	idle map[string][]*line // by what they were opened by
 }
@@ -70,54 +68,13 @@ func (l *lines) release(c *line) error {
 	return nil
 }
 
-// renew puts a database in the place of another one with the same schema, under the lines that are idle: once the log
-// of what is not in the file yet has begun anew, each finds that all it had read is void. One that is larger than what
-// was there needs new lines: SQLite would take its last pages for damage. So does one that is much smaller: the log keeps the
-// size of what was there, by which a checkpoint before the first write takes it for damaged.
+// renew puts a database in the place of another one. Nobody is at it, and lines to what was there are of no use.
 func (l *lines) renew(file string, database []byte) error {
-	if len(l.idle) > 0 {
-		// Where nothing was written since the last time, the log would not begin anew, and nothing would be void.
-		if err := l.beside(file, "UPDATE migration SET at = at"); err != nil {
-			return err
-		}
-		if info, err := os.Stat(file); err != nil || info.Size() < int64(len(database)) || info.Size() > int64(len(database))+32<<10 {
-			l.close()
-		}
+	l.close()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		os.Remove(file + suffix)
 	}
-	if len(l.idle) == 0 {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			os.Remove(file + suffix)
-		}
-		return os.WriteFile(file, database, 0o600)
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(database, 0)
-	return errors.Join(err, f.Truncate(int64(len(database))), f.Close())
-}
-
-// beside carries out a statement over a connection of its own, and takes all that was committed into the file.
-func (l *lines) beside(file, statement string) error {
-	c, err := new(sqlite.Driver).Open("file:" + file)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if _, err := c.(beneath).ExecContext(context.Background(), statement, nil); err != nil {
-		return err
-	}
-	rows, err := c.(beneath).QueryContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)", nil)
-	if err != nil {
-		return err
-	}
-	answer := make([]driver.Value, 3)
-	err = errors.Join(rows.Next(answer), rows.Close())
-	if err == nil && answer[0] != int64(0) {
-		err = errors.New("somebody is still at the database")
-	}
-	return err
+	return os.WriteFile(file, database, 0o600)
 }
 
 // close ends all that are idle.

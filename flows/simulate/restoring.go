@@ -19,18 +19,10 @@ import (
 
 // A backup is a copy of the database as it was, and what the model knew then.
 type backup struct {
-	database []byte
-	size     int64 // of its log
-	model    *model
-	keys     map[string]int
-}
-
-// whole is the database in one file.
-func (w *world) whole() ([]byte, error) {
-	if err := w.lines.beside(w.file, "SELECT 1"); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(w.file)
+	files [2][]byte
+	size  int64 // of its log
+	model *model
+	keys  map[string]int
 }
 
 func (w *world) backUp() {
@@ -42,7 +34,7 @@ func (w *world) backUp() {
 	l, _, err := s.db.Log(w.ctx)
 	b := &backup{size: l.Size, model: w.model.clone(), keys: maps.Clone(w.keys)}
 	if err == nil {
-		b.database, err = w.whole()
+		b.files, err = w.copy()
 	}
 	if err != nil {
 		w.fail("simulation", "copying the database: %v", err)
@@ -60,13 +52,13 @@ func (w *world) restore() {
 	struck := w.faulty
 	w.faulty = nil
 	w.down()
-	now, err := w.whole()
+	now, err := w.copy()
 	var log *copiedLog
 	if err == nil {
 		log, err = w.copyLog()
 	}
 	if err == nil {
-		err = w.lines.renew(w.file, w.backup.database)
+		err = w.put(w.backup.files)
 	}
 	signed, err2 := w.signed()
 	if err = errors.Join(err, err2); err != nil {
@@ -77,7 +69,7 @@ func (w *world) restore() {
 		w.bringForward(log, struck)
 		return
 	}
-	if err := w.lines.renew(w.file, now); err != nil {
+	if err := w.put(now); err != nil {
 		w.fail("simulation", "copying the database: %v", err)
 	}
 }

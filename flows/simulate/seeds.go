@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -51,7 +52,7 @@ func Seeds(ctx context.Context, next func() (seed uint64, more bool), steps, wor
 				}
 				mu.Lock()
 				if err != nil {
-					failed = err
+					failed = fmt.Errorf("seed %d: %w", seed, err)
 				} else {
 					s.Seeds++
 					s.Coverage.Add(r.Coverage)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const steps = 60
+const steps = 50
 
 // A seed makes the same world each time, whatever worlds there were before in its place.
 func TestAgain(t *testing.T) {
