@@ -91,8 +91,8 @@ func cmpText(a, b string) int {
 	return 1
 }
 
-// often and seldom are how many times a flow must come to a statement for each stroke, or any, to have to fall on it.
-const often, seldom = 5000, 1000
+// often is how many times a statement must be come to for something to have to fall on it.
+const often = 1000
 
 // Missing lists what never happened.
 func (c *Coverage) Missing() (list []string) {
@@ -106,17 +106,41 @@ func (c *Coverage) Missing() (list []string) {
 			list = append(list, "verdict "+string(code))
 		}
 	}
+	return append(list, c.unharmed()...)
+}
+
+// unharmed lists what nothing fell on: a flow, or a statement of whatever flow, that was not struck in each of the four ways;
+// and a statement of a flow that was not struck at all.
+func (c *Coverage) unharmed() (list []string) {
+	flows, statements := map[string]*[len(strokes)]int{}, map[string]*[len(strokes)]int{}
+	sum := func(in map[string]*[len(strokes)]int, key string, n *[len(strokes)]int) {
+		if in[key] == nil {
+			in[key] = new([len(strokes)]int)
+		}
+		for i := range n {
+			in[key][i] += n[i]
+		}
+	}
 	for p, n := range c.Strokes {
 		if calm[p.act] {
 			continue
 		}
-		for how := refuse; how <= dieAfter; how++ {
-			if n[how] == 0 && n[unharmed] >= often {
-				list = append(list, fmt.Sprintf("%s: %s %s", p.act, p.on, how))
+		sum(flows, p.act, n)
+		sum(statements, p.on, n)
+		if n[unharmed] >= often && n[refuse]+n[lose]+n[die]+n[dieAfter] == 0 {
+			list = append(list, fmt.Sprintf("%s: anything wrong with %s", p.act, p.on))
+		}
+	}
+	for how := refuse; how <= dieAfter; how++ {
+		for flow, n := range flows {
+			if n[how] == 0 {
+				list = append(list, fmt.Sprintf("%s: a statement %s", flow, how))
 			}
 		}
-		if n[unharmed] >= seldom && n[refuse]+n[lose]+n[die]+n[dieAfter] == 0 {
-			list = append(list, fmt.Sprintf("%s: anything wrong with %s", p.act, p.on))
+		for what, n := range statements {
+			if n[how] == 0 && n[unharmed] >= often {
+				list = append(list, fmt.Sprintf("%s %s", what, how))
+			}
 		}
 	}
 	slices.Sort(list)
