@@ -43,7 +43,7 @@ func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, 
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	a, err := Begin(ctx, db, o, opts.Now())
+	a, err := Begin(ctx, db, o, opts.Workers, opts.Now())
 	if err != nil || a.overtaken {
 		return a.Sum(), err
 	}
@@ -100,7 +100,7 @@ func (r *Report) hash() record.Hash {
 
 // Begin publishes an order, or takes up one that was published. The draft must be the one that the report tried, and trying
 // it again must make the same report.
-func Begin(ctx context.Context, db *store.DB, o Order, now time.Time) (*Applying, error) {
+func Begin(ctx context.Context, db *store.DB, o Order, workers int, now time.Time) (*Applying, error) {
 	r := o.Report
 	if record.Hash(sha256.Sum256(o.Draft)) != r.Draft.SHA256 {
 		return nil, fault.New(fault.Conflict, "the draft is not the text that the report tried")
@@ -123,7 +123,7 @@ func Begin(ctx context.Context, db *store.DB, o Order, now time.Time) (*Applying
 		return nil, err
 	}
 	if begun == nil {
-		if err := a.sameAgain(ctx, d); err != nil {
+		if err := a.sameAgain(ctx, d, workers); err != nil {
 			return nil, err
 		}
 	}
@@ -168,8 +168,8 @@ func (a *Applying) later(ctx context.Context) (bool, error) {
 }
 
 // sameAgain holds the report against trying the draft again.
-func (a *Applying) sameAgain(ctx context.Context, d Draft) error {
-	again, err := Try(ctx, a.db, d, Options{Upto: &a.order.Report.Watermark})
+func (a *Applying) sameAgain(ctx context.Context, d Draft, workers int) error {
+	again, err := Try(ctx, a.db, d, Options{Upto: &a.order.Report.Watermark, Workers: workers})
 	if err != nil {
 		return err
 	}

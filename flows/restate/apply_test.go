@@ -215,7 +215,7 @@ func TestApplyResumes(t *testing.T) {
 		}
 		batches := int64(0)
 		for died := 0; ; died++ { // after so many accounts
-			a, err := restate.Begin(ctx, db, l.order(r), spring.AddDate(0, 0, 3))
+			a, err := restate.Begin(ctx, db, l.order(r), 0, spring.AddDate(0, 0, 3))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -314,7 +314,7 @@ func TestCorrectedBeforeRestated(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := spring.AddDate(0, 0, 3)
-	if _, err := restate.Begin(ctx, db, l.order(r), now); err != nil {
+	if _, err := restate.Begin(ctx, db, l.order(r), 0, now); err != nil {
 		t.Fatal(err)
 	}
 	subs := subsOf(t, db)

@@ -73,7 +73,7 @@ func (s *server) draft() bool {
 // carryOut goes on with a restatement until it is over, or the server can do no more.
 func (s *server) carryOut(o *ordering) {
 	before := s.stage.committed
-	a, err := restate.Begin(s.ctx, s.db, o.Order, s.time())
+	a, err := restate.Begin(s.ctx, s.db, o.Order, 1, s.time())
 	if s.stage.committed > before {
 		s.orderPublished(o)
 	}
