@@ -3,7 +3,6 @@ package simulate
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -248,11 +247,7 @@ func (w *world) value(n *claim.Row) judged {
 	case "meter":
 		for _, u := range n.Used {
 			if strings.HasPrefix(u.What, "history used ") {
-				kWh, err := strconv.ParseInt(strings.TrimSuffix(u.Value, " kWh"), 10, 64)
-				if err != nil {
-					w.fail("correction", "a meter's earlier reading was %q", u.Value)
-				}
-				v.value = (10*kWh - tenths(n.Claim)) * 50_000
+				v.value = (tenthsOf(strings.TrimSuffix(u.Value, " kWh")) - tenths(n.Claim)) * 50_000
 			}
 		}
 	}

@@ -254,8 +254,10 @@ func (a *maccount) has(object string, at int64) bool {
 }
 
 // tenths is the claim's quantity in tenths.
-func tenths(c *claim.Claim) int64 {
-	whole, tenth, _ := strings.Cut(c.Quantities[0].Text, ".")
+func tenths(c *claim.Claim) int64 { return tenthsOf(c.Quantities[0].Text) }
+
+func tenthsOf(text string) int64 {
+	whole, tenth, _ := strings.Cut(text, ".")
 	n, _ := strconv.ParseInt(whole+(tenth + "0")[:1], 10, 64)
 	return n
 }
