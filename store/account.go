@@ -348,9 +348,9 @@ func (db *DB) LinkOf(ctx context.Context, sub string) (l claim.Link, part int, e
 	}
 	l.Sub, l.Account, l.Number = sub, s.account, s.link
 	var purposes, scenarios string
-	err = db.read.QueryRowContext(ctx, `SELECT programme, partner, scenarios, purposes, since, revoked
+	err = db.read.QueryRowContext(ctx, `SELECT programme, partner, scenarios, purposes, since, granted, revoked
 		FROM link WHERE part = $1 AND account = $2 AND link = $3`, part, s.account, s.link).
-		Scan(&l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Revoked)
+		Scan(&l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Granted, &l.Revoked)
 	found, err := oneRow(err)
 	if err == nil && !found {
 		err = unknown

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -245,7 +246,9 @@ func (db *DB) Sayings(ctx context.Context, part int, claims map[int64][]int) (ma
 		}
 	}
 	sayings := map[int][]Saying{}
-	for root, places := range by {
+	roots := slices.SortedFunc(maps.Keys(by), func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) })
+	for _, root := range roots {
+		places := by[root]
 		slices.Sort(places)
 		home := db.home(string(root[:]))
 		sayings[home] = append(sayings[home], Saying{root, slices.Compact(places)})
@@ -438,7 +441,8 @@ func (tx *Tx) forgetConsents(ctx context.Context, conn *sql.Conn) (links int64, 
 		if err != nil {
 			return 0, err
 		}
-		for number, list := range rows {
+		for _, number := range slices.Sorted(maps.Keys(rows)) {
+			list := rows[number]
 			n := clearConsented(list, tx.erases.Number)
 			if links += n; n == 0 {
 				continue

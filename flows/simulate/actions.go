@@ -23,6 +23,7 @@ func init() {
 		{"grant", 6, true, 45, (*world).grant},
 		{"revoke", 3, true, 14, (*world).revoke},
 		{"correct", 9, true, 34, (*world).correct},
+		{"erase", 3, false, 120, (*world).erase},
 		{"rejudge", 4, true, 40, (*world).rejudge},
 		{"publish", 3, true, 9, (*world).publish},
 		{"restate", 2, false, 120, (*world).restate},

@@ -9,6 +9,7 @@ import (
 	"github.com/tanpu/tanpu/flows/audit"
 	"github.com/tanpu/tanpu/flows/statement"
 	"github.com/tanpu/tanpu/rules/claim"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/store"
 )
@@ -21,6 +22,9 @@ func (w *world) look() {
 	}
 	a := w.model.members()[w.draw.IntN(len(w.model.accounts))]
 	balances, _, err := s.db.Account(w.ctx, a.id)
+	if a.erased && fault.KindOf(err) == fault.Gone {
+		return
+	}
 	if err != nil {
 		if !s.allowed(err) || s.stage.on == "" {
 			w.fail("account", "%s: %v", a.id, err)

@@ -17,6 +17,7 @@ type grant struct {
 	link.Consent
 	link *mlink // once it was answered
 	over bool   // it was refused
+	gone bool   // it was answered, and its member erased since
 }
 
 // grant has a member consent, or sends such a request again.
@@ -74,6 +75,9 @@ func (s *server) settle(g *grant) {
 		s.hindered(g, err, s.stage.committed > before)
 		return
 	}
+	if g.gone {
+		s.fail("consent", "request %q brought somebody back who was erased, as %s", g.Key, granted.Account)
+	}
 	if g.link != nil {
 		if g.link.sub != granted.Sub || g.link.account.id != granted.Account {
 			s.fail("consent", "request %q got link %s of %s, and then %s of %s", g.Key, g.link.sub, g.link.account.id, granted.Sub, granted.Account)
@@ -93,6 +97,7 @@ func (s *server) settle(g *grant) {
 		}
 	}
 	g.link = s.model.join(g.Consent, granted.Sub, granted.Account)
+	s.granted(g.link)
 	s.registered(g)
 	s.note("link %s of %s", granted.Sub, granted.Account)
 }
@@ -124,6 +129,13 @@ func (s *server) registered(g *grant) {
 func (s *server) hindered(g *grant, err error, some bool) {
 	if fault.KindOf(err) == fault.NotFound && g.Account != (store.AccountID{}) && s.model.accounts[g.Account] == nil {
 		g.over = true // the account was lost
+		return
+	}
+	if fault.KindOf(err) == fault.Gone {
+		if a := s.model.accounts[g.Account]; !g.gone && (a == nil || !a.erased) {
+			s.fail("consent", "request %q: %v", g.Key, err)
+		}
+		g.over = true
 		return
 	}
 	if kind := fault.KindOf(err); kind == fault.Conflict {

@@ -260,7 +260,7 @@ func (a *maccount) check(w *world) {
 	walked, years, nets := map[string]int64{}, map[int]int64{}, map[int]int64{}
 	for i, r := range a.rows {
 		if !r.counts() {
-			if !r.gone && r.reason == reason.Overlap && !slices.ContainsFunc(a.rows, func(o *mrow) bool { return o.counts() && clash(o.claim, r.claim) }) {
+			if !r.gone && !r.forgot && r.reason == reason.Overlap && !slices.ContainsFunc(a.rows, func(o *mrow) bool { return o.counts() && clash(o.claim, r.claim) }) {
 				w.fail("overlap", "%s of %s lost to an act that does not count: %+v", r.claim.ID, r.claim.Partner, *r.claim)
 			}
 			continue

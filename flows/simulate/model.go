@@ -25,6 +25,9 @@ type model struct {
 	parts    []mpart
 	rows     map[claim.Ref]*mrow
 	counts   map[reason.Code]int
+
+	left      map[string]int64 // what the applicant has for acts of people who were erased
+	forgotten map[string]int64 // those acts, and when each was marked
 }
 
 // terms is what the documents in force say that is not the same in all worlds.
@@ -49,13 +52,14 @@ type mlink struct {
 	sub, programme, partner string
 	account                 *maccount
 	scenarios, purposes     []string
-	since, revoked          int64
+	since, granted, revoked int64
 	sealed                  bool // that it ended is under a signed head
 }
 
 type maccount struct {
 	id      store.AccountID
-	joined  int              // it is the so-manieth
+	joined  int // it is the so-manieth
+	erased  bool
 	objects map[string]int64 // since when each is known where its claims are judged
 	rows    []*mrow
 	first   map[string]*mrow // by partner and id, as first judged
@@ -72,6 +76,7 @@ type mrow struct {
 	gone    bool // it was reversed
 	acked   bool // its partner was told
 	signed  bool // and had signed
+	forgot  bool // the act was that of somebody who was erased
 }
 
 // judged is a verdict, as far as the model knows it.
@@ -85,7 +90,8 @@ type judged struct {
 }
 
 func newModel(parts int) *model {
-	return &model{links: map[string]*mlink{}, accounts: map[store.AccountID]*maccount{}, parts: make([]mpart, parts), rows: map[claim.Ref]*mrow{}, counts: map[reason.Code]int{}}
+	return &model{links: map[string]*mlink{}, accounts: map[store.AccountID]*maccount{}, parts: make([]mpart, parts), rows: map[claim.Ref]*mrow{}, counts: map[reason.Code]int{},
+		left: map[string]int64{}, forgotten: map[string]int64{}}
 }
 
 func (m *model) account(id store.AccountID) *maccount {
@@ -143,7 +149,7 @@ func (m *model) judge(c *claim.Claim, at int64, backfill bool) (judged, *mrow) {
 	case reason.NoLink, reason.LinkRevoked, reason.NoPurpose, reason.InFuture:
 		return v, nil
 	}
-	row := &mrow{judged: v, claim: c, account: a, link: l}
+	row := &mrow{judged: v, claim: c, account: a, link: l, forgot: v.reason == reason.Overlap && m.forgot(c, l)}
 	a.rows = append(a.rows, row)
 	a.first[c.Partner+"/"+c.ID] = row
 	return v, row
@@ -214,7 +220,7 @@ func (m *model) refuse(c *claim.Claim, l *mlink, at int64, backfill bool) reason
 	if code := measured(c, l, method, at); code != reason.OK {
 		return code
 	}
-	if l.account.taken(c) {
+	if m.forgot(c, l) || l.account.taken(c) {
 		return reason.Overlap
 	}
 	return reason.OK
@@ -468,7 +474,7 @@ func (m *model) asset(r *mrow) string {
 
 // balances are what all holders have: of members by account, of the applicant by partition.
 func (m *model) balances() map[string]int64 {
-	sums := map[string]int64{}
+	sums := maps.Clone(m.left)
 	for _, a := range m.members() {
 		for _, r := range a.rows {
 			if !r.counts() {
@@ -492,9 +498,12 @@ func (m *model) balances() map[string]int64 {
 func (m *model) clone() *model {
 	c := newModel(len(m.parts))
 	c.terms = m.terms
+	maps.Copy(c.left, m.left)
+	maps.Copy(c.forgotten, m.forgotten)
 	copy(c.parts, m.parts)
 	for _, a := range m.members() {
 		b := c.account(a.id)
+		b.erased = a.erased
 		maps.Copy(b.objects, a.objects)
 		maps.Copy(b.owed, a.owed)
 	}

@@ -247,6 +247,9 @@ func (w *world) told(p *partner, r *report, v *claim.Verdict) {
 		p.open = slices.Delete(p.open, i, i+1)
 		p.past = append(p.past, r)
 	}
+	if w.model.links[r.claim.Sub] == nil {
+		return // of somebody who was erased since, or of nobody
+	}
 	if v.Ref == (claim.Ref{}) {
 		if r.verdict != nil {
 			w.fail("acknowledged", "claim %s of %s was recorded as %s, and is %s now", r.claim.ID, p.name, r.verdict.Ref, v.Reason)
