@@ -69,6 +69,8 @@ func (s *server) granted(l *mlink) {
 		return
 	}
 	s.stage.disarm()
+	defer func(act string) { s.world.act = act }(s.act)
+	s.world.act = "settle" // nothing goes wrong with it
 	truth, _, err := s.db.LinkOf(s.ctx, l.sub)
 	if err != nil {
 		s.fail("reading", "%v", err)
