@@ -208,7 +208,10 @@ func (a *Applying) walk(ctx context.Context, part int, v visitor, f func(*walk, 
 		if err := w.readBatches(math.MaxInt64, v); err != nil {
 			return err
 		}
-		return w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error { return f(w, rows, undone) })
+		if err := w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error { return f(w, rows, undone) }); err != nil || v == nil {
+			return err
+		}
+		return w.forgotten(v)
 	})
 }
 
