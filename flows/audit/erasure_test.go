@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,28 @@ func TestErased(t *testing.T) {
 			t.Errorf("the account of an erased member: %v", err)
 		}
 	})
+}
+
+// The signed results of a year go back to issuance when their member is erased. What they leave there is a balance of nothing
+// that no claim explains.
+func TestErasedYear(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t), 1, 1)
+	m := w.members[0]
+	var claims []claim.Claim
+	for month := range 25 {
+		start := time.Date(2023, time.Month(1+month), 1, 0, 0, 0, 0, local)
+		c := w.claim(m, "grid", "meter", start, start.AddDate(0, 1, 0).Sub(start), "used", fmt.Sprint(200+month))
+		c.Object = m.meter
+		claims = append(claims, c)
+	}
+	w.send(w.late, claims)
+	if w.seen[reason.OK] != 1 {
+		t.Fatalf("one reading should be compared with earlier ones: %v", w.seen)
+	}
+	w.erase(m)
+	for _, f := range run(t, w.db).Findings {
+		t.Error(f)
+	}
 }
 
 // Who was erased and comes back, linked from long ago, is not credited again for the same acts, whatever partition the new
