@@ -26,7 +26,7 @@ func init() {
 		{"erase", 3, false, 120, (*world).erase},
 		{"rejudge", 4, true, 40, (*world).rejudge},
 		{"publish", 3, true, 9, (*world).publish},
-		{"restate", 2, false, 120, (*world).restate},
+		{"restate", 4, false, 120, (*world).restate},
 		{"rotate", 1, true, 4, (*world).rotate},
 		{"seal", 12, true, 40, (*world).seal},
 		{"receipt", 3, true, 24, (*world).receipt},

@@ -240,17 +240,15 @@ func (w *world) publish() {
 		w.fail("publishing", "%v", err)
 	}
 	if s.stage.committed > before {
-		if next.Bike2 == 0 {
-			next.Bike2 = w.model.terms.Bike2 // somebody else published it meanwhile
-			next.Bike2Book = w.model.terms.Bike2Book
-		}
+		now := w.model.terms // somebody else may have published meanwhile
 		if next.Bike2 != 0 && next.Bike2Book == 0 {
-			next.Bike2Book = w.model.terms.Rulebook + 1
+			now.Bike2, now.Bike2Book = next.Bike2, now.Rulebook+1
+		} else {
+			now.Swim, now.Early, now.Late = next.Swim, next.Early, next.Late
 		}
-		next.Restated = w.model.terms.Restated
-		w.inForce(next)
+		w.inForce(now)
 		w.texts = append(w.texts, file.Text)
-		w.note("published: %+v", next)
+		w.note("published: %+v", now)
 		w.cover.Other["a document was published"]++
 	}
 }

@@ -45,6 +45,7 @@ func (w *world) erase() {
 	if s = s.well(); s == nil {
 		return
 	}
+	w.erased++
 	w.note("%s is erased", a.id)
 	w.cover.Other["a member was erased"]++
 	for _, l := range w.model.order {

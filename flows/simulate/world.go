@@ -52,6 +52,7 @@ type world struct {
 	last     *ordering          // the last one that was carried out
 	drafts   int                // how many were tried
 	restored bool               // claims were lost with a database
+	erased   int                // members
 	adopted  map[claim.Ref]bool // batches that are corrections, by their reference without an ordinal
 	witness  *watcher
 	sealed   [parts]int64 // of each partition the last batch that must be under a published head
