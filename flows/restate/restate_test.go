@@ -188,7 +188,8 @@ func TestUnjudged(t *testing.T) {
 	}
 }
 
-// Of people who were erased there is nothing to try: the report counts their claims, and is whole.
+// Of people who were erased there is nothing to try: the report counts their claims, and is whole; and so is what applying it
+// comes to.
 func TestForgotten(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		l, ctx := simple(16), context.Background()
@@ -202,6 +203,9 @@ func TestForgotten(t *testing.T) {
 		}
 		if !r.Whole() || len(r.Unjudged) != 1 || r.Unjudged[0] != (restate.Unjudged{Why: restate.Forgotten, Accounts: 1, Claims: 4}) || r.Total.Changed != 12 {
 			t.Errorf("%+v, %d changed", r.Unjudged, r.Total.Changed)
+		}
+		if done, err := restate.Apply(ctx, db, l.order(r), restate.Options{}); err != nil || !done.Whole() {
+			t.Errorf("applied, it is %+v: %v", done, err)
 		}
 	})
 }
