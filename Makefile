@@ -46,8 +46,7 @@ test:
 	scripts/compiler
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
 	scripts/postgres run --fast go test -count=1 -run "TestKnownAnswers|TestDoubled" ./flows/importing ./flows/restate # too many claims for the race detector
-	scripts/postgres run --fast go test -count=1 -run "Damage|Receipt" ./flows/audit # too many audits and receipts for it
-	scripts/postgres run --fast go test -count=1 ./flows/restore # one thing after the other
+	scripts/postgres run --fast go test -count=1 ./flows/audit ./flows/restore # most of it is one thing after the other
 	GOGC=800 go test -count=1 -run "TestThousand|TestMutants" ./flows/simulate # too many worlds for it
 
 # interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.

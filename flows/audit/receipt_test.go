@@ -133,15 +133,12 @@ func corrected(t *testing.T, w *world, each int) (again, reversed []store.ClaimR
 
 // A claim that a correction judged has a receipt as any other, by what it was judged by; a reversed one keeps its own.
 func TestReceiptsOfCorrections(t *testing.T) {
+	oneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 12, 9)
 		_, witnesses := sealed(t, w)
-		each := 60
-		if raceDetector {
-			each = 6
-		}
-		again, reversed := corrected(t, w, each)
-		if len(again) < each/3 || len(reversed) < each/3 {
+		again, reversed := corrected(t, w, 60)
+		if len(again) < 20 || len(reversed) < 20 {
 			t.Fatalf("%d claims stand in the place of others, and %d were reversed", len(again), len(reversed))
 		}
 		for i, row := range append(again, reversed...) {
@@ -176,6 +173,7 @@ func TestReceiptsOfCorrections(t *testing.T) {
 
 // Every recorded claim has a receipt, the refused ones too, that proves it without the database.
 func TestReceipts(t *testing.T) {
+	oneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 12, 9)
 		keys, witnesses := sealed(t, w)
@@ -188,11 +186,7 @@ func TestReceipts(t *testing.T) {
 			t.Fatal(err)
 		}
 		trust := proof.Trust{Logs: []note.Verifier{log}, Witnesses: []note.Verifier{witness}}
-		each := 25
-		if raceDetector {
-			each = 3
-		}
-		found := samples(t, w, each)
+		found := samples(t, w, 25)
 		if len(found) < 10 {
 			t.Errorf("only these reasons: %v", found)
 		}
@@ -235,9 +229,7 @@ func discreet(t *testing.T, w *world, row store.ClaimRow, witnesses []string, tr
 
 // A receipt in which anything was changed fails, and says at which step. Nothing in it is decoration.
 func TestReceiptTampering(t *testing.T) {
-	if raceDetector {
-		t.Skip("one thing after the other, which takes ten times as long here; make check has it without the race detector")
-	}
+	oneByOne(t)
 	w := live(t, storetest.SQLite(t), 12, 9)
 	_, witnesses := sealed(t, w)
 	steps := map[string]int{}
