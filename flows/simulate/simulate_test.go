@@ -15,7 +15,11 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer y.close()
-	for seed := range uint64(8) {
+	seeds := uint64(8)
+	if raced {
+		seeds = 2
+	}
+	for seed := range seeds {
 		alone, err := Run(seed, Draw(seed, steps), nil)
 		if err != nil {
 			t.Fatal(err)
