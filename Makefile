@@ -47,6 +47,7 @@ test:
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
 	scripts/postgres run --fast go test -count=1 -run "TestKnownAnswers|TestDoubled" ./flows/importing ./flows/restate # too many claims for the race detector
 	scripts/postgres run --fast go test -count=1 ./flows/audit ./flows/restore # most of it is one thing after the other
+	scripts/postgres run --fast go test -count=1 -run Faults ./store # and so are these
 	GOGC=800 go test -count=1 -run "TestThousand|TestMutants" ./flows/simulate # too many worlds for it
 
 # interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.
