@@ -34,6 +34,9 @@ func Backup(ctx context.Context, rawURL, out, keys string) (err error) {
 		return err
 	}
 	defer db.Close()
+	if err := replaceable(ctx, keys, db.ID); err != nil {
+		return err
+	}
 	fresh, freshKeys := out+".new", keys+".new"
 	for _, name := range []string{fresh, freshKeys} {
 		if err := private(name); err != nil {
@@ -51,6 +54,26 @@ func Backup(ctx context.Context, rawURL, out, keys string) (err error) {
 		return err
 	}
 	return place(fresh, out)
+}
+
+// replaceable returns an error if there is a file that is not this database's keys: a slip must not put them in the place of the
+// database, or of another's only copy.
+func replaceable(ctx context.Context, keys, id string) error {
+	if _, err := os.Stat(keys); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(keys)}).EscapedPath()+"?mode=ro"+pragmas("busy_timeout(10000)"))
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	var tables int // a database has more than Backup writes
+	var whose string
+	err = pool.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'), id FROM database").Scan(&tables, &whose)
+	if err != nil || tables != 2 || whose != id {
+		return fault.New(fault.Conflict, "%s is there, and does not hold the keys of this database, which would take its place: name another file", keys)
+	}
+	return nil
 }
 
 // private makes an empty file that only its owner can read.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/tanpu/tanpu/flows/receipt"
 	"github.com/tanpu/tanpu/flows/seal"
@@ -245,5 +246,81 @@ func TestFollowKilled(t *testing.T) {
 	w.clean()
 	if _, err := w.proves(w.receipt("1", ""), vkey); err != nil {
 		t.Error(err)
+	}
+}
+
+// An older database from which another log goes on cites what was signed, though less of it, and gives nobody the number of an account
+// that is lost.
+func TestFollowOlder(t *testing.T) {
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(10)
+	w.seal()
+	w.judge(4) // committed, and not in the log when the backup is made
+	putBack := w.backup()
+	w.enrol(30)
+	w.judge(30)
+	w.seal()
+	l, _, err := w.db.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := w.db.LogEntries(t.Context(), l.Number, 0, int(l.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := w.accounts()
+	for _, sub := range w.subs[30:] {
+		w.gone[sub] = true
+	}
+	putBack()
+	if _, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log2", true, w.now); err != nil {
+		t.Fatal(err)
+	}
+	w.enrol(3)
+	w.judge(5)
+	w.seal()
+	w.clean()
+	w.mirror(copied)
+	l, _, err = w.db.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := record.Parse([]byte(l.First))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cited, edge := e.(*record.Origin).Follows, &proof.Edge{}
+	for _, text := range signed[:cited.Size] {
+		edge.Append(tlog.RecordHash(text))
+	}
+	if record.Hash(edge.Root()) != cited.Root {
+		t.Errorf("the %d entries that the new log cites are not the first of those %d that were signed", cited.Size, len(signed))
+	}
+	for part, n := range w.accounts() {
+		if n <= given[part]+10 {
+			t.Errorf("partition %d goes on with account %d, and had given %d", part, n, given[part])
+		}
+	}
+}
+
+// A copy of the next log whose first entry was changed leaves nothing behind: a log is begun once.
+func TestFollowForged(t *testing.T) {
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(10)
+	w.seal()
+	putBack := w.backup()
+	w.follow("example.org/log2")
+	w.judge(10)
+	w.seal()
+	w.mirror(copied)
+	putBack()
+	forger := &liar{w.copyOf(copied), func(text []byte) []byte {
+		return bytes.Replace(text, []byte(`"key":"example`), []byte(`"key":"xample`), 1)
+	}}
+	if _, err := w.restore(forger); err == nil || !strings.Contains(err.Error(), "was changed") {
+		t.Errorf("a changed copy: %v", err)
+	}
+	if r, err := w.restore(w.copyOf(copied)); err != nil || r.Batches != 10 {
+		t.Errorf("the copy itself: %+v, %v", r, err)
 	}
 }

@@ -1,14 +1,18 @@
 package restore_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tanpu/tanpu/flows/erase"
+	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -85,4 +89,57 @@ func TestForgotten(t *testing.T) {
 		}
 		w.mirror(copied)
 	})
+}
+
+// Keys are kept in one copy that is replaced, so whoever was erased after the backup has no key in it. To erase them again shows nothing
+// of them: what the log says then has no salt that anybody can make.
+func TestForgottenKeyless(t *testing.T) {
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(60)
+	w.seal()
+	putBack := w.backup()
+	l, _, err := w.db.LinkOf(t.Context(), w.subs[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Key = [32]byte{}
+	id := w.erase(w.subs[1])
+	w.seal()
+	w.mirror(copied)
+	putBack()
+	w.damage(fmt.Sprintf("DROP TRIGGER account_key_no_delete; DELETE FROM account_key WHERE part = %d AND account = %d",
+		id.Part, id.Number))
+	if r, err := w.restore(w.copyOf(copied)); err != nil || r.Erased != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.seal()
+	w.clean()
+	if _, _, err := w.db.Account(t.Context(), id); fault.KindOf(err) != fault.Gone {
+		t.Errorf("account %s: %v", id, err)
+	}
+	ends := 0
+	texts, err := w.db.LogEntries(t.Context(), 1, 0, int(w.last()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if e, ok := parsed(t, text).(*record.Links); ok && e.Part == id.Part {
+			ends++
+			if ledger.Hash(e.Root) == claim.LinkLeafHash(&l, e.At, true) {
+				t.Errorf("consent %d.%d is that of somebody erased, as anybody can find out", e.Part, e.Number)
+			}
+		}
+	}
+	if ends != 3 { // one granted, one that holds its number, and one that ended again
+		t.Errorf("the log has %d consents of the partition", ends)
+	}
+}
+
+func parsed(t *testing.T, text []byte) record.Entry {
+	t.Helper()
+	e, err := record.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

@@ -60,6 +60,19 @@ func (r *restoring) forward(ctx context.Context, now time.Time) error {
 	return err
 }
 
+// stay is for a database that has all that the source has. What was signed must be what it has, and the accounts that were opened
+// last may be lost all the same.
+func (r *restoring) stay(ctx context.Context) error {
+	if err := seal.Extends(ctx, r.DB, r.log, r.shown); err != nil {
+		return err
+	}
+	done, err := r.DB.Seal(ctx, func(tx *store.Sealing) error { return tx.SkipAccounts(ctx, r.gaps()) })
+	if err == nil && !done {
+		err = fault.New(fault.Conflict, "somebody else has the log; stop all servers of the database first")
+	}
+	return err
+}
+
 // gaps are how many numbers of accounts each partition leaves out.
 func (r *restoring) gaps() []int64 {
 	list := make([]int64, r.DB.Parts)

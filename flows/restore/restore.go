@@ -86,6 +86,8 @@ func Run(ctx context.Context, c Config, now time.Time) (*Report, error) {
 		if err := r.bring(ctx, now); err != nil {
 			return nil, err
 		}
+	} else if err := r.stay(ctx); err != nil {
+		return nil, err
 	}
 	if _, err := erase.New(c.DB).Finish(ctx, now); err != nil { // whom the log has forgotten must not come back with a backup
 		return nil, err
@@ -122,7 +124,7 @@ type restoring struct {
 	head   proof.Checkpoint // of the source
 	text   []byte           // the same, signed
 	last   proof.Checkpoint // that the signer has signed
-	known  int64            // how many entries the source says it has
+	shown  proof.Checkpoint // by the source
 	report Report
 
 	// What the survey found.
@@ -158,7 +160,7 @@ func (r *restoring) open(ctx context.Context) error {
 	if r.head, _, err = proof.OpenCheckpoint(r.text, r.log.Origin, verifiers...); err != nil {
 		return fault.New(fault.Conflict, "the head of what is to be restored from does not hold: %v", err)
 	}
-	r.known = r.head.Size
+	r.shown = r.head
 	if r.last = r.Signer.Last(); r.head.Size < r.last.Size { // its entries can be there all the same
 		r.head, r.text = r.last, r.Signer.Checkpoint()
 	}
@@ -174,11 +176,12 @@ func (r *restoring) follow(ctx context.Context) (err error) {
 	if err != nil {
 		return fault.New(fault.Conflict, "the key is that of the log %s, and the database's is %s; what is to be restored from is not the one that goes on: %v", r.Signer.Origin(), l.Origin, err)
 	}
-	texts, err := r.Source.Entries(ctx, 0, head.Size)
-	if err != nil || len(texts) == 0 {
-		return fmt.Errorf("reading the log's first entry: %w", err)
+	r.head, r.shown = head, head
+	text, err := r.first(ctx)
+	if err != nil {
+		return err
 	}
-	e, err := record.Parse(texts[0])
+	e, err := record.Parse(text)
 	first, ok := e.(*record.Origin)
 	if err != nil || !ok || first.Origin != head.Origin || first.Follows == nil || first.Follows.Origin != l.Origin || first.Database != r.DB.ID || first.Parts != r.DB.Parts {
 		return fault.New(fault.Conflict, "the log %s does not go on from the database's, %s", head.Origin, l.Origin)
@@ -186,11 +189,33 @@ func (r *restoring) follow(ctx context.Context) (err error) {
 	if l.Size != first.Follows.Size || record.Hash(l.Root) != first.Follows.Root {
 		return fault.New(fault.Conflict, "the log %s goes on from %s of %d entries, and the database has %d: restore that one first, from a copy of it and with its key", first.Origin, l.Origin, first.Follows.Size, l.Size)
 	}
-	if err := r.DB.BeginLog(ctx, first.Origin, texts[0], ledger.Hash(proof.EmptyRoot)); err != nil {
+	if err := r.DB.BeginLog(ctx, first.Origin, text, ledger.Hash(proof.EmptyRoot)); err != nil {
 		return err
 	}
 	r.log, _, err = r.DB.Log(ctx)
 	return err
+}
+
+// first reads a log's first entry, for what is begun with it stays: it must lead to the head that was signed, as all that come after it.
+func (r *restoring) first(ctx context.Context) (text []byte, err error) {
+	var edge proof.Edge
+	for edge.Size() < r.head.Size {
+		texts, err := r.entries(ctx, edge.Size())
+		if err != nil {
+			return nil, err
+		}
+		if text == nil {
+			text = texts[0]
+		}
+		for _, t := range texts {
+			edge.Append(tlog.RecordHash(t))
+		}
+		edge.Tiles()
+	}
+	if edge.Root() != r.head.Root {
+		return nil, fault.New(fault.Conflict, "what is to be restored from does not come to the head of %s that was signed: it is not that log, or was changed", r.head.Origin)
+	}
+	return text, nil
 }
 
 // verifiers are those of the signer's keys, and of those that the database's log names.
@@ -316,8 +341,8 @@ func (r *restoring) entries(ctx context.Context, from int64) ([][]byte, error) {
 		err = fmt.Errorf("there are %d", len(texts))
 	}
 	switch {
-	case err != nil && ctx.Err() == nil && from >= r.known:
-		return nil, fault.New(fault.Conflict, "a head of %d entries was signed, and what is to be restored from has %d: find a copy that has them all; where there is none, only another log can go on (tanpu log follow)", r.head.Size, r.known)
+	case err != nil && ctx.Err() == nil && from >= r.shown.Size:
+		return nil, fault.New(fault.Conflict, "a head of %d entries was signed, and what is to be restored from has %d: find a copy that has them all; where there is none, only another log can go on (tanpu log follow)", r.head.Size, r.shown.Size)
 	case err != nil:
 		return nil, fmt.Errorf("reading entries from %d on: %w", from, err)
 	}

@@ -511,16 +511,7 @@ func TestNumbers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var last [3]int64
-		accounts := func() (list [3]int64) {
-			for part := range list {
-				if err := w.db.Snapshot(t.Context(), part, func(s *store.Snapshot) error { list[part] = s.Accounts; return nil }); err != nil {
-					t.Fatal(err)
-				}
-			}
-			return list
-		}
-		last = accounts()
+		last := w.accounts()
 		putBack()
 		if _, err := w.restore(w.copyOf(copied)); err != nil {
 			t.Fatal(err)
@@ -529,7 +520,7 @@ func TestNumbers(t *testing.T) {
 		if err != nil || !slices.Equal(after, heads) {
 			t.Errorf("partitions go on after %+v, want %+v (%v)", after, heads, err)
 		}
-		for part, n := range accounts() {
+		for part, n := range w.accounts() {
 			if n <= last[part]+100_000 {
 				t.Errorf("partition %d goes on with account %d, and had given %d", part, n, last[part])
 			}
@@ -542,6 +533,65 @@ func TestNumbers(t *testing.T) {
 		w.seal()
 		w.clean()
 	})
+}
+
+// accounts are the numbers that each partition has given.
+func (w *world) accounts() (list [3]int64) {
+	w.t.Helper()
+	for part := range list {
+		if err := w.db.Snapshot(w.t.Context(), part, func(s *store.Snapshot) error { list[part] = s.Accounts; return nil }); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return list
+}
+
+// Whom nobody sealed before the database was lost has had a number all the same: it is not given again, though the log has nothing
+// that the backup has not.
+func TestUnsealedNumbers(t *testing.T) {
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(10)
+	w.seal()
+	w.mirror(copied)
+	putBack := w.backup()
+	w.enrol(30)
+	given := w.accounts()
+	putBack()
+	if r, err := w.restore(w.copyOf(copied)); err != nil || r.From != r.To {
+		t.Fatalf("restored %+v, %v", r, err)
+	}
+	for part, n := range w.accounts() {
+		if n < given[part] {
+			t.Errorf("partition %d goes on after account %d, and had given %d", part, n, given[part])
+		}
+	}
+	w.clean()
+}
+
+// A database that went on otherwise than the log that was signed is not said to have all of it, because it has as much.
+func TestForked(t *testing.T) {
+	for _, more := range []int{0, 5} {
+		w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+		w.judge(10)
+		w.seal()
+		head, err := os.ReadFile(w.key + ".head")
+		if err != nil {
+			t.Fatal(err)
+		}
+		putBack := w.backup()
+		w.judge(10)
+		w.seal()
+		w.mirror(copied)
+		putBack()
+		if err := os.WriteFile(w.key+".head", head, 0o600); err != nil { // from a server that had not signed for a while
+			t.Fatal(err)
+		}
+		w.judge(10 + more)
+		w.seal()
+		if r, err := w.restore(w.copyOf(copied)); err == nil || !strings.Contains(err.Error(), "does not extend the one of") {
+			t.Errorf("%d more: restored %+v, %v", more, r, err)
+		}
+	}
 }
 
 // Sums that were opened and then lost are not opened again; what was lost is in them when it is reported again.
@@ -848,6 +898,17 @@ func TestBackup(t *testing.T) {
 	}
 	if n != 30 {
 		t.Errorf("looked for %d keys", n)
+	}
+	other := newWorld(t, storetest.SQLite(t))
+	if err := store.Backup(t.Context(), other.url, filepath.Join(folder, "other"), filepath.Join(folder, "otherkeys")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{strings.TrimPrefix(w.url, "sqlite:"), copies[0], filepath.Join(folder, "otherkeys"), w.key} {
+		before, _ := os.Stat(name)
+		err := store.Backup(t.Context(), w.url, filepath.Join(folder, "copy3"), name)
+		if after, _ := os.Stat(name); fault.KindOf(err) != fault.Conflict || !os.SameFile(before, after) {
+			t.Errorf("keys took the place of %s: %v", filepath.Base(name), err)
+		}
 	}
 	w.close()
 	if err := store.PutBack(w.url, copies[2]); fault.KindOf(err) != fault.Conflict {

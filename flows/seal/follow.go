@@ -86,23 +86,32 @@ func finish(ctx context.Context, db *store.DB, file string, older bool, now time
 			more, err = s.Step(ctx, now)
 		}
 	case older:
-		err = nil
-		for n := 1; n > 0 && err == nil; {
-			n, err = unsigned(ctx, db, now.UnixMicro())
-		}
+		err = setOff(ctx, db, now.UnixMicro())
 	default:
 		return fmt.Errorf("%w (another log can go on all the same: say --though-older, and this one stays longer than what is cited of it)", err)
 	}
 	return err
 }
 
-// unsigned takes what was committed into a log that nobody signs any more, and says how much.
-func unsigned(ctx context.Context, db *store.DB, at int64) (n int, err error) {
-	_, err = db.Seal(ctx, func(tx *store.Sealing) error {
-		n, err = take(ctx, tx, at)
+// accountsLost is how many numbers of accounts each partition leaves out when nobody can tell how many were given.
+const accountsLost = 1_000_000
+
+// setOff leaves a log as it is that nobody signs any more. What was committed and is not in it goes into the next one: an older
+// database's can be in the log that was signed, and elsewhere, and what is cited of that must be its beginning. A log without
+// entries cannot be cited, and takes them. Numbers of accounts that may have been given are not given again.
+func setOff(ctx context.Context, db *store.DB, at int64) error {
+	_, err := db.Seal(ctx, func(tx *store.Sealing) error {
+		counts := make([]int64, db.Parts)
+		for part := range counts {
+			counts[part] = accountsLost
+		}
+		if err := tx.SkipAccounts(ctx, counts); err != nil || tx.Size > 0 {
+			return err
+		}
+		_, err := take(ctx, tx, at)
 		return err
 	})
-	return n, err
+	return err
 }
 
 // nextKey makes the new log's key, unless one that died on the way has made it.

@@ -136,6 +136,12 @@ func (s *Sealer) extension(ctx context.Context, l store.Log) error {
 	return err
 }
 
+// Extends returns an error unless the database's log extends a head that was signed.
+func Extends(ctx context.Context, db *store.DB, l store.Log, head proof.Checkpoint) error {
+	_, err := (&Sealer{Config: Config{DB: db}}).consistency(ctx, l, head.Size, head.Root)
+	return err
+}
+
 // consistency proves that the log extends the one of old entries with that root.
 func (s *Sealer) consistency(ctx context.Context, l store.Log, old int64, root tlog.Hash) ([]tlog.Hash, error) {
 	if old == 0 {
