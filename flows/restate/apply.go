@@ -232,8 +232,8 @@ var errStands = errors.New("the account stands as it should")
 func (a *Applying) Restate(ctx context.Context, id store.AccountID, clock claim.Micros) error {
 	err := a.db.UpdateBatch(ctx, id.Part, clock, func(tx *store.Tx) error {
 		f, err := tx.File(ctx, id.Number)
-		if fault.KindOf(err) == fault.Conflict {
-			return errStands // it was erased since it was found
+		if kind := fault.KindOf(err); kind == fault.Gone || kind == fault.Conflict {
+			return errStands // it was erased since it was found, or is being
 		}
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tanpu/tanpu/flows/audit"
+	"github.com/tanpu/tanpu/flows/erase"
 	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/flows/restate"
 	"github.com/tanpu/tanpu/flows/statement"
@@ -200,6 +201,43 @@ func TestOrders(t *testing.T) {
 	o.Name = "third"
 	if _, err := restate.Apply(ctx, db, o, restate.Options{}); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("the same report under another name: %v", err)
+	}
+	clean(t, db)
+}
+
+// Somebody who is erased between being found and being restated used to end the run with an error.
+func TestApplyPassesErased(t *testing.T) {
+	l, ctx, now := simple(40), context.Background(), spring.AddDate(0, 0, 3)
+	db := l.live(t, storetest.SQLite(t), l.before())
+	r, err := restate.Try(ctx, db, l.draftOf(), restate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := restate.Begin(ctx, db, l.order(r), 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	erased := false
+	for part := range db.Parts {
+		pending, err := a.Pending(ctx, part, now.UnixMicro())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range pending {
+			id := store.AccountID{Part: part, Number: n}
+			if !erased {
+				if _, err := erase.New(db).Account(ctx, id, now); err != nil {
+					t.Fatal(err)
+				}
+				erased = true
+			}
+			if err := a.Restate(ctx, id, now.UnixMicro()); err != nil {
+				t.Errorf("account %s: %v", id, err)
+			}
+		}
+	}
+	if done, err := a.Finish(ctx, 1, now); err != nil || !erased || done.AsReported {
+		t.Errorf("in the end: %v, as reported %v; want figures that lack the one who was erased", err, done.AsReported)
 	}
 	clean(t, db)
 }
