@@ -159,7 +159,7 @@ func (tx *Tx) unerased(ctx context.Context, links []claim.Link) error {
 		},
 	})
 	if err == nil && erasing {
-		err = fault.New(fault.Conflict, "the account is being erased")
+		err = errErasing
 	}
 	return err
 }
@@ -223,8 +223,27 @@ func (db *DB) TakeObject(ctx context.Context, object string, owner AccountID, cl
 		if has != owner {
 			return ErrTaken
 		}
-		return nil
+		return tx.remembered(ctx, owner)
 	})
+}
+
+// remembered makes sure that an account of whatever partition is not erased, nor being so, where this one notes something of
+// it. It is asked when that is written: an erasure that it does not see yet looks here afterwards (see flows/erase).
+func (tx *Tx) remembered(ctx context.Context, id AccountID) error {
+	var erased, erasing bool
+	err := tx.desk.conn.QueryRowContext(ctx, `SELECT k.key IS NULL, EXISTS (SELECT 1 FROM erasing e WHERE e.part = a.part AND e.account = a.account)
+		FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account
+		WHERE a.part = $1 AND a.account = $2`, id.Part, id.Number).Scan(&erased, &erasing)
+	if _, err := oneRow(err); err != nil {
+		return fmt.Errorf("looking whether account %s was erased: %w", id, err)
+	}
+	switch {
+	case erasing:
+		return errErasing
+	case erased:
+		return errErased
+	}
+	return nil
 }
 
 // OwnerOf finds the account that an object is registered to.

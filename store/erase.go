@@ -76,7 +76,10 @@ type Erasure struct {
 	Restored bool        // again, after an older backup had been restored: Removed is what it was then
 }
 
-var errErased = fault.New(fault.Gone, "the account was erased")
+var (
+	errErased  = fault.New(fault.Gone, "the account was erased")
+	errErasing = fault.New(fault.Conflict, "the account is being erased")
+)
 
 // BeginErasing notes that an account is being erased, and ends its links: from then on nothing more is recorded of it. An
 // account that was erased before is told instead. The error is fault.NotFound where there is none.

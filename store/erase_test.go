@@ -461,3 +461,137 @@ func (d *dictionary) trySaid(t *testing.T, db *store.DB) (hits int) {
 	}
 	return hits
 }
+
+// What was noted of an account in another partition while it was erased used to stay: a meter of nobody's that could not be
+// registered again by anybody, and a request with its content.
+func TestNotedWhileErased(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 2)
+		put(t, db, documents...)
+		people := settleIn(t, db, 3)
+		note := func(part int, id store.AccountID, key string, then func()) error {
+			return db.Update(ctx(), part, noon, func(tx *store.Tx) error {
+				defer then()
+				return tx.NoteSettled(ctx(), store.Request{Key: key}, id)
+			})
+		}
+		early, gone, begun := people[0].id, people[1].id, people[2].id
+		err := note(1-early.Part, early, "early", func() { // in hand while the erasure begins
+			done := make(chan error, 1)
+			go func() {
+				_, err := erase.New(db).Account(ctx(), early, time.UnixMicro(noon))
+				done <- err
+			}()
+			t.Cleanup(func() {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				leavesNothing(t, db, people[0])
+			})
+			time.Sleep(200 * time.Millisecond)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := erase.New(db).Account(ctx(), gone, time.UnixMicro(noon)); err != nil {
+			t.Fatal(err)
+		}
+		err = db.Erase(ctx(), begun.Part, noon, begun, func(tx *store.Tx) error {
+			_, err := tx.BeginErasing(ctx())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[store.AccountID]fault.Kind{gone: fault.Gone, begun: fault.Conflict} {
+			for part := range db.Parts {
+				if err := note(part, id, "late", func() {}); fault.KindOf(err) != want {
+					t.Errorf("a request of account %s: %v, want %s", id, err, want)
+				}
+			}
+			for i := range 8 { // at both homes
+				if err := db.TakeObject(ctx(), fmt.Sprint("new meter ", i), id, noon); fault.KindOf(err) != want {
+					t.Errorf("an object of account %s: %v, want %s", id, err, want)
+				}
+			}
+		}
+		leavesNothing(t, db, people[1])
+	})
+}
+
+// One account that cannot be erased, because its balance does not follow from its claims, used to keep all from being ended
+// whose erasures had broken off after it.
+func TestFinishOthers(t *testing.T) {
+	db := create(t, storetest.SQLite(t), 1)
+	put(t, db, documents...)
+	people := settleIn(t, db, 3)
+	if err := db.Exec(ctx(), "UPDATE balance SET amount = amount + 1 WHERE holder = $1", people[0].id.Number); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range people {
+		err := db.Erase(ctx(), r.id.Part, noon, r.id, func(tx *store.Tx) error {
+			_, err := tx.BeginErasing(ctx())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := erase.New(db).Finish(ctx(), time.UnixMicro(noon)); n != 2 || err == nil || !strings.Contains(err.Error(), "does not follow") {
+		t.Errorf("%d erasures were ended, %v; want 2, and what is wrong with the other", n, err)
+	}
+	for _, r := range people[1:] {
+		leavesNothing(t, db, r)
+	}
+}
+
+// What was signed is kept after its claims are recorded, and replays may be signed again with others' claims. Both used to
+// leave a salt, with which whoever has the database could try out what somebody erased had done.
+func TestSaidOfErased(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		db := create(t, url, 1)
+		put(t, db, documents...)
+		people := settleIn(t, db, 3)
+		public, private, err := ed25519.GenerateKey(nil)
+		if err == nil {
+			err = db.AddPartnerKey(ctx(), store.PartnerKey{ID: signature.KeyID(public), Partner: "bikes", Public: public, Created: noon})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, late, other := people[0], people[1], people[2]
+		ids := map[string]*dictionary{}
+		for _, r := range people {
+			ids[r.name] = newDictionary(t, db, r)
+		}
+		more := []claim.Claim{ride(again.ride, "first ride of "+again.name, 0), ride(other.ride, "third ride of "+other.name, 20)}
+		said(t, db, private, more, admit(t, db, 0, noon, more...))
+		if n := ids[again.name].trySaid(t, db); n != 3 {
+			t.Fatalf("before the erasure %d of what was signed is found, want 3", n)
+		}
+		tardy := []claim.Claim{ride(late.ride, "third ride of "+late.name, 5), ride(other.ride, "fourth ride of "+other.name, 40)}
+		verdicts := admit(t, db, 0, noon, tardy...)
+		for _, r := range []resident{again, late} {
+			for i := range 11 {
+				c := ride(r.ride, "third ride of "+r.name, i)
+				ids[r.name].rows = append(ids[r.name].rows, claim.Row{Claim: &c})
+			}
+			if _, err := erase.New(db).Account(ctx(), r.id, time.UnixMicro(noon)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		said(t, db, private, tardy, verdicts)
+		for _, r := range []resident{again, late} {
+			if n := ids[r.name].trySaid(t, db); n != 0 {
+				t.Errorf("%s is erased, and of what was signed %d is found", r.name, n)
+			}
+		}
+		if kept, i, found, err := db.TestimonyOf(ctx(), verdicts[1].Ref); err != nil || !found || claim.SaidLeaf(&tardy[1], kept.SaltOf(i)) != kept.Leaves[i] {
+			t.Errorf("what was signed of somebody else: %v, %v", found, err)
+		}
+		report, err := audit.Run(ctx(), db, audit.Options{})
+		if err != nil || !report.Clean() {
+			t.Errorf("the audit: %v, %v", err, report.Findings)
+		}
+	})
+}

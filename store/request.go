@@ -40,7 +40,10 @@ func (tx *Tx) Granted(ctx context.Context, r Request) (sub string, found bool, e
 
 // NoteSettled notes, in the request's home, that it is carried out for an account.
 func (tx *Tx) NoteSettled(ctx context.Context, r Request, id AccountID) error {
-	return tx.note(ctx, r, settled, id, 0)
+	if err := tx.note(ctx, r, settled, id, 0); err != nil {
+		return err
+	}
+	return tx.remembered(ctx, id)
 }
 
 // NoteGranted notes, in the account's partition, that the request was answered by a link.

@@ -80,10 +80,17 @@ func (db *DB) AddTestimonies(ctx context.Context, list []*Testimony) error {
 }
 
 func (db *DB) addTestimonies(ctx context.Context, tx *sql.Tx, list []*Testimony) error {
+	if err := db.unsaid(ctx, tx, list); err != nil {
+		return err
+	}
 	var heads [][]any
 	var places []placesRow
 	for _, t := range list {
-		heads = append(heads, []any{db.home(string(t.Root[:])), t.Root[:], t.Partner, t.KeyID, t.At, t.Base, t.Signature, t.Salt[:], joined(t.Leaves)})
+		salt := t.Salt[:]
+		if t.salts != nil {
+			salt = append(joined(t.salts), 0)
+		}
+		heads = append(heads, []any{db.home(string(t.Root[:])), t.Root[:], t.Partner, t.KeyID, t.At, t.Base, t.Signature, salt, joined(t.Leaves)})
 		places = append(places, placesOf(t)...)
 	}
 	// In the order of their keys, or two servers could wait for each other.
@@ -99,6 +106,69 @@ func (db *DB) addTestimonies(ctx context.Context, tx *sql.Tx, list []*Testimony)
 		rows[i] = []any{p.part, p.batch, p.root, len(p.places) / PlaceSize, p.places}
 	}
 	return db.insert(ctx, tx, "INSERT INTO testimony_batch (part, batch, root, claims, places) VALUES ", rows)
+}
+
+// testifying is the advisory lock that PostgreSQL's writers of testimonies share.
+const testifying = 0x7461_6e70_75
+
+// AwaitTestimonies waits for those that are being written: whoever begins afterwards sees whose erasure had begun. SQLite
+// has one writer at a time.
+func (db *DB) AwaitTestimonies(ctx context.Context) error {
+	if db.engine == sqlite {
+		return nil
+	}
+	if _, err := db.write.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1::bigint)", testifying); err != nil {
+		return fmt.Errorf("waiting for what is being signed: %w", err)
+	}
+	return nil
+}
+
+// unsaid takes out of testimonies what they tell of claims whose account was erased, or began to be, since they were recorded:
+// their salts, which no erasure would find any more, and their places.
+func (db *DB) unsaid(ctx context.Context, tx *sql.Tx, list []*Testimony) error {
+	if db.engine == postgres {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock_shared($1::bigint)", testifying); err != nil {
+			return err
+		}
+	}
+	var some bool
+	err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM erasing) OR EXISTS (SELECT 1 FROM erasure)").Scan(&some)
+	if err != nil || !some {
+		return err
+	}
+	erasing := map[AccountID]bool{}
+	err = eachRow(ctx, tx, func(scan func(...any) error) error {
+		var id AccountID
+		err := scan(&id.Part, &id.Number)
+		erasing[id] = true
+		return err
+	}, "SELECT part, account FROM erasing")
+	accounts := map[claim.Ref][]byte{} // of batches
+	for _, t := range list {
+		var left []Said
+		for _, p := range t.Places {
+			batch := claim.Ref{Part: p.Ref.Part, Batch: p.Ref.Batch}
+			whose, read := accounts[batch]
+			if !read && err == nil {
+				_, err = oneRow(tx.QueryRowContext(ctx, "SELECT accounts FROM batch WHERE part = $1 AND batch = $2", batch.Part, batch.Batch).Scan(&whose))
+				accounts[batch] = whose
+			}
+			id := AccountID{Part: batch.Part}
+			if at := p.Ref.Ord * 8; at+8 <= len(whose) {
+				id.Number = int64(binary.BigEndian.Uint64(whose[at:]))
+			}
+			if id.Number != 0 && !erasing[id] {
+				left = append(left, p)
+				continue
+			}
+			if t.salts == nil {
+				t.salts = saltsOf(t.Salt[:], len(t.Leaves))
+			}
+			t.salts[p.Index] = [32]byte{}
+		}
+		t.Places = left
+	}
+	return err
 }
 
 // A placesRow says which claims of a request a batch holds.
@@ -165,8 +235,8 @@ func (db *DB) tuples(n, width int) string {
 	return b.String() + ")"
 }
 
-func joined(hashes []ledger.Hash) []byte {
-	b := make([]byte, 0, len(hashes)*len(ledger.Hash{}))
+func joined[T ~[32]byte](hashes []T) []byte {
+	b := make([]byte, 0, len(hashes)*32)
 	for i := range hashes {
 		b = append(b, hashes[i][:]...)
 	}

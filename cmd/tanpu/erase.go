@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -36,19 +37,16 @@ func eraseAccounts(ctx context.Context, url string, names []string, stdout io.Wr
 	}
 	defer db.Close()
 	flow := erase.New(db)
-	n, err := flow.Finish(ctx, time.Now())
-	if err != nil {
-		return err
-	}
+	n, unfinished := flow.Finish(ctx, time.Now()) // what cannot be ended keeps nobody else from being erased
 	if n > 0 {
 		fmt.Fprintln(stdout, n, "erasures that had broken off are done")
 	}
 	for _, id := range ids {
 		e, err := flow.Account(ctx, id, time.Now())
 		if err != nil {
-			return err
+			return errors.Join(unfinished, err)
 		}
 		fmt.Fprintf(stdout, "account %s was erased at %s: erasure %d.%d\n", id, time.UnixMicro(e.At).UTC().Format(time.RFC3339), e.Part, e.Number)
 	}
-	return db.Compact(ctx)
+	return errors.Join(unfinished, db.Compact(ctx))
 }

@@ -78,10 +78,10 @@ func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := make([]store.Said, 0, len(verdicts))
+	places, fresh := make([]store.Said, 0, len(verdicts)), false
 	for i := range verdicts {
 		v := &verdicts[i]
-		if v.Ref == (claim.Ref{}) || v.Reason == reason.Replay && testified[v.Ref] {
+		if v.Ref == (claim.Ref{}) {
 			continue
 		}
 		if v.Reason == reason.Replay { // a member can have had two subs; the claim that is recorded names the first
@@ -94,8 +94,12 @@ func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
 			}
 		}
 		places = append(places, store.Said{Ref: v.Ref, Index: i})
+		fresh = fresh || v.Reason != reason.Replay || !testified[v.Ref]
 	}
-	return places, nil
+	if !fresh {
+		return nil, nil
+	}
+	return places, nil // of replays as well: whoever erases their member must find this salt, too
 }
 
 func (k *Keeper) now() time.Time {
