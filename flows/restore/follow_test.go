@@ -68,6 +68,9 @@ func TestFollow(t *testing.T) {
 		if _, err := seal.Follow(t.Context(), w.db, w.key, "example.org/log2", false, w.now); err == nil || !strings.Contains(err.Error(), "goes on already") {
 			t.Errorf("a log went on from itself: %v", err)
 		}
+		if _, err := seal.Follow(t.Context(), w.db, w.key, origin, false, w.now); err == nil || !strings.Contains(err.Error(), "name of its own") {
+			t.Errorf("a log has the name of the one whose key was stolen: %v", err)
+		}
 		if kept, err := os.ReadFile(w.key + ".log1"); err != nil || !bytes.Equal(kept, secret) {
 			t.Errorf("the old key was not kept: %v", err)
 		}

@@ -51,6 +51,9 @@ func Follow(ctx context.Context, db *store.DB, file, origin string, older bool, 
 
 // begin ends the log that there is, and begins the next one.
 func begin(ctx context.Context, db *store.DB, file, next, origin string, older bool, now time.Time) (l store.Log, err error) {
+	if err := unused(ctx, db, origin); err != nil {
+		return l, err
+	}
 	if err := finish(ctx, db, file, older, now); err != nil {
 		return l, err
 	}
@@ -71,6 +74,19 @@ func begin(ctx context.Context, db *store.DB, file, next, origin string, older b
 	}
 	l, _, err = db.Log(ctx)
 	return l, err
+}
+
+// unused returns an error if a log of the database had the name before: witnesses, and whoever stole its key, know that one by it.
+func unused(ctx context.Context, db *store.DB, origin string) error {
+	for n := 1; ; n++ {
+		l, found, err := db.LogNumbered(ctx, n)
+		switch {
+		case err != nil || !found:
+			return err
+		case l.Origin == origin:
+			return fault.New(fault.Conflict, "%s is the name of the database's log %d; every log has a name of its own", origin, n)
+		}
+	}
 }
 
 // finish takes all that was committed into the log, whose last head it signs and publishes if the key is there.
