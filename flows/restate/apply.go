@@ -185,7 +185,7 @@ func (a *Applying) Pending(ctx context.Context, part int, clock claim.Micros) (l
 	if err := a.db.Update(ctx, part, clock, func(*store.Tx) error { return nil }); err != nil {
 		return nil, err
 	}
-	err = a.walk(ctx, part, nil, func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+	err = a.trial.each(ctx, part, math.MaxInt64, nil, func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
 		if a.batchOf(undone) != 0 {
 			return nil
 		}
@@ -199,20 +199,6 @@ func (a *Applying) Pending(ctx context.Context, part int, clock claim.Micros) (l
 		return err
 	})
 	return list, err
-}
-
-// walk runs f on all accounts of a partition with all that is recorded of them. The visitor hears only what batches counted.
-func (a *Applying) walk(ctx context.Context, part int, v visitor, f func(*walk, []store.ClaimRow, []claim.Reversal) error) error {
-	return a.db.Snapshot(ctx, part, func(s *store.Snapshot) error {
-		w := &walk{Snapshot: s, ctx: ctx, trial: a.trial, mark: a.trial.mark.Parts[part]}
-		if err := w.readBatches(math.MaxInt64, v); err != nil {
-			return err
-		}
-		if err := w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error { return f(w, rows, undone) }); err != nil || v == nil {
-			return err
-		}
-		return w.forgotten(v)
-	})
 }
 
 // batchOf is the batch in which an account was restated by this order; 0 for none.
@@ -301,7 +287,7 @@ func (a *Applying) Finish(ctx context.Context, workers int, now time.Time) (*App
 	var mu sync.Mutex // guards all
 	err := past.Partitions(ctx, a.db.Parts, workers, func(ctx context.Context, _, part int) error {
 		s := newSummary(a.trial)
-		err := a.walk(ctx, part, s.counting(), func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+		err := a.trial.each(ctx, part, math.MaxInt64, s.counting(), func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
 			return a.add(s, w, rows, undone)
 		})
 		if err != nil {

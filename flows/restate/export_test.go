@@ -28,7 +28,7 @@ func Courses(ctx context.Context, db *store.DB, d Draft, f func(*Course)) error 
 		return err
 	}
 	for part := range db.Parts {
-		if err := t.walk(ctx, db, part, each(f)); err != nil {
+		if err := t.walk(ctx, part, each(f)); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func Try(ctx context.Context, db *store.DB, d Draft, o Options) (*Report, error)
 	var mu sync.Mutex // guards sum
 	err = past.Partitions(ctx, db.Parts, o.Workers, func(ctx context.Context, _, part int) error {
 		t := newTally(trial)
-		if err := trial.walk(ctx, db, part, t); err != nil {
+		if err := trial.walk(ctx, part, t); err != nil {
 			return err
 		}
 		mu.Lock()

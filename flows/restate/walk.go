@@ -90,17 +90,24 @@ type batch struct {
 }
 
 // walk goes through a partition as it stands now, up to its mark.
-func (t *trial) walk(ctx context.Context, db *store.DB, part int, v visitor) error {
-	return db.Snapshot(ctx, part, func(s *store.Snapshot) error {
+func (t *trial) walk(ctx context.Context, part int, v visitor) error {
+	mark := t.mark.Parts[part].Batch
+	return t.each(ctx, part, mark, v, func(w *walk, rows []store.ClaimRow, undone []claim.Reversal) error {
+		w.visit(v, rows, undone, mark)
+		return nil
+	})
+}
+
+// each runs f on all accounts of a partition as it stands now, with all that is recorded of them, by what its batches up to
+// one say. The visitor, nil for nobody, hears only what those counted up to the mark, and of those who were erased.
+func (t *trial) each(ctx context.Context, part int, upto int64, v visitor, f func(*walk, []store.ClaimRow, []claim.Reversal) error) error {
+	return t.db.Snapshot(ctx, part, func(s *store.Snapshot) error {
 		w := &walk{Snapshot: s, ctx: ctx, trial: t, mark: t.mark.Parts[part]}
-		if err := w.readBatches(w.mark.Batch, v); err != nil {
+		if err := w.readBatches(upto, v); err != nil {
 			return err
 		}
-		err := w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error {
-			w.visit(v, rows, undone, w.mark.Batch)
-			return nil
-		})
-		if err != nil {
+		err := w.accounts(func(rows []store.ClaimRow, undone []claim.Reversal) error { return f(w, rows, undone) })
+		if err != nil || v == nil {
 			return err
 		}
 		return w.forgotten(v)
