@@ -10,6 +10,7 @@ package testimony
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,6 +79,12 @@ func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
 	if err != nil {
 		return nil, err
 	}
+	untold := func(v claim.Verdict) bool {
+		return v.Ref != (claim.Ref{}) && (v.Reason != reason.Replay || !testified[v.Ref])
+	}
+	if !slices.ContainsFunc(verdicts, untold) {
+		return nil, nil // as of a request sent again: its claims need not be looked at one by one
+	}
 	places, fresh := make([]store.Said, 0, len(verdicts)), false
 	for i := range verdicts {
 		v := &verdicts[i]
@@ -94,7 +101,7 @@ func (k *Keeper) places(ctx context.Context, r *Request) ([]store.Said, error) {
 			}
 		}
 		places = append(places, store.Said{Ref: v.Ref, Index: i})
-		fresh = fresh || v.Reason != reason.Replay || !testified[v.Ref]
+		fresh = fresh || untold(*v)
 	}
 	if !fresh {
 		return nil, nil
