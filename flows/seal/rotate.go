@@ -24,15 +24,7 @@ import (
 // What is true if we die on the way: heads are signed by a key that the log does not name yet, beside the one that it does.
 // The same again goes on.
 func Rotate(ctx context.Context, db *store.DB, file string, now time.Time) (vkey string, err error) {
-	named, err := namedKeys(ctx, db)
-	if err != nil {
-		return "", err
-	}
-	text, _, err := readSecret(file)
-	if err != nil {
-		return "", err
-	}
-	r, err := readRing(file, text)
+	named, text, r, err := keysOf(ctx, db, file)
 	if err != nil {
 		return "", err
 	}
@@ -56,6 +48,18 @@ func Rotate(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 		return "", fault.New(fault.Conflict, "two keys sign already; end the first with: tanpu log retire")
 	}
 	return vkey, db.AddLogKey(ctx, vkey, false, now.UnixMicro())
+}
+
+// keysOf reads which keys the log names, and the file of those that sign.
+func keysOf(ctx context.Context, db *store.DB, file string) (named []string, text string, r ring, err error) {
+	if named, err = namedKeys(ctx, db); err != nil {
+		return nil, "", r, err
+	}
+	if text, _, err = readSecret(file); err != nil {
+		return nil, "", r, err
+	}
+	r, err = readRing(file, text)
+	return named, text, r, err
 }
 
 // namedKeys are the log's keys as they are recorded, whether or not they are in the log yet.
@@ -93,15 +97,7 @@ func namedKeys(ctx context.Context, db *store.DB) ([]string, error) {
 // What is true if we die on the way: the other key alone signs, and the log does not say yet that the first one ended. The same
 // again goes on.
 func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey string, err error) {
-	named, err := namedKeys(ctx, db)
-	if err != nil {
-		return "", err
-	}
-	text, _, err := readSecret(file)
-	if err != nil {
-		return "", err
-	}
-	r, err := readRing(file, text)
+	named, text, r, err := keysOf(ctx, db, file)
 	if err != nil {
 		return "", err
 	}
