@@ -4,10 +4,10 @@
 // transparency log anew, too, and what that says of batches, consents and documents must be what is recorded.
 //
 // It reads each partition as it stood at one moment, beside a server that goes on writing, and takes
-// nothing from memory or caches. In memory it holds, for each partition in hand, 40 bytes a claim,
-// some 150 bytes a batch and as many a link, 100 bytes a claim that its partner signed, the accounts of one range, and the claims of one account, and
-// of all partitions what the log says, 32 bytes a batch; ids are compared across accounts through sorted
-// runs in the folder for temporary files, at 16 bytes a claim.
+// nothing from memory or caches. In memory it holds, for each partition in hand, 40 bytes a claim, and 100
+// where its partner signed it, some 150 bytes a batch and as many a link, the accounts of one range, and
+// the claims of one account, and of all partitions what the log says, 32 bytes a batch; ids are compared
+// across accounts through sorted runs in the folder for temporary files, at 16 bytes a claim.
 package audit
 
 import (
@@ -78,7 +78,7 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 		return nil, err
 	}
 	a.books.check(documents, &a.findings)
-	if err := a.readKeys(ctx); err != nil {
+	if err := a.readPartnerKeys(ctx); err != nil {
 		return nil, err
 	}
 	a.restatements = restatements(documents, &a.findings)
@@ -98,12 +98,12 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 }
 
 type audit struct {
-	db        *store.DB
-	books     books
-	findings  findings
-	gauge     gauge
-	keys      map[string]store.PartnerKey
-	testimony testimony // not changed any more once partitions are read
+	db          *store.DB
+	books       books
+	findings    findings
+	gauge       gauge
+	partnerKeys map[string]store.PartnerKey
+	testimony   testimony // not changed any more once partitions are read
 
 	restatements map[int64]*rulebook.Restatement // by the rulebooks that they made
 

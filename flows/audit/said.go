@@ -40,19 +40,19 @@ func (p *partition) readSayings(ctx context.Context) error {
 	return err
 }
 
-// readKeys reads the keys of partners, revoked or not.
-func (a *audit) readKeys(ctx context.Context) error {
+// readPartnerKeys reads the keys of partners, revoked or not.
+func (a *audit) readPartnerKeys(ctx context.Context) error {
 	list, err := a.db.PartnerKeys(ctx)
-	a.keys = make(map[string]store.PartnerKey, len(list))
+	a.partnerKeys = make(map[string]store.PartnerKey, len(list))
 	for _, k := range list {
-		a.keys[k.ID] = k
+		a.partnerKeys[k.ID] = k
 	}
 	return err
 }
 
 // unsigned says why a testimony is not one that its partner signed; "" when it is.
 func (a *audit) unsigned(t *store.Testimony) string {
-	key, ok := a.keys[t.KeyID]
+	key, ok := a.partnerKeys[t.KeyID]
 	switch {
 	case !ok:
 		return sprintf("it names key %s, which is not registered", t.KeyID)
