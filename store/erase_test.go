@@ -105,7 +105,7 @@ func said(t testing.TB, db *store.DB, key ed25519.PrivateKey, claims []claim.Cla
 
 // TestEraseFaults lets erasures fail at every step in every way, and ends what broke off as a server does that starts anew.
 func TestEraseFaults(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	t.Run("sqlite", func(t *testing.T) { eraseFaults(t, newSQLiteStage(t), *eraseStride) })
 	t.Run("postgres", func(t *testing.T) { eraseFaults(t, newPostgresStage(t), *eraseStride) })
 }

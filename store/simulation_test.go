@@ -15,6 +15,7 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/reason"
 	"github.com/tanpu/tanpu/store"
+	"github.com/tanpu/tanpu/store/storetest"
 )
 
 // TestModel has random claims judged through a real store, and holds every verdict, row and balance
@@ -29,7 +30,7 @@ func TestModel(t *testing.T) {
 // there, nothing may count twice, and batches must be numbered without gaps. A failure is shrunk by
 // rapid and can be run again by the seed that it prints.
 func TestFaults(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	t.Run("sqlite", func(t *testing.T) { simulate(t, newSQLiteStage(t), 30, true) })
 	t.Run("postgres", func(t *testing.T) { simulate(t, newPostgresStage(t), 20, true) })
 }
@@ -409,13 +410,5 @@ func (w *world) empty(what, query string, part int) {
 	defer rows.Close()
 	if rows.Next() {
 		w.t.Fatalf("%s of partition %d do not hold", what, part)
-	}
-}
-
-// oneByOne skips a test in which nothing happens at once: under the race detector it takes ten times as long. make check has
-// it without.
-func oneByOne(t *testing.T) {
-	if raceDetector {
-		t.Skip("nothing happens at once in this test, and here it takes ten times as long")
 	}
 }

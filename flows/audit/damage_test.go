@@ -173,7 +173,7 @@ var damages = []struct {
 }
 
 func TestDamage(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		live(t, url, 7, 7).db.Close()
 		w := newWreck(t, url)

@@ -31,7 +31,7 @@ func (w *world) erase(m *member) *store.Erasure {
 
 // Whoever is erased leaves sums, and every audit still closes, whatever the account had lived through; the others go on.
 func TestErased(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 12, 8)
 		signer, _ := newSigner(t, "example.org/log")
@@ -102,7 +102,7 @@ func TestErasedYear(t *testing.T) {
 // Who was erased and comes back, linked from long ago, is not credited again for the same acts, whatever partition the new
 // account lies in; new acts count, and so do those of others that look alike.
 func TestComeBack(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, 3, 4)
 		w.now = w.now.AddDate(0, 0, 1)
@@ -211,7 +211,7 @@ func TestComeBack(t *testing.T) {
 
 // What does not follow from what erasures removed is found.
 func TestErasureDamage(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 7, 5)
 		signer, _ := newSigner(t, "example.org/log")

@@ -252,7 +252,7 @@ var logDamages = []struct {
 }
 
 func TestLogDamage(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		world, secret := logged(t, url)
 		l := logOf(t, world.db)

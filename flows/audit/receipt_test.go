@@ -133,7 +133,7 @@ func corrected(t *testing.T, w *world, each int) (again, reversed []store.ClaimR
 
 // A claim that a correction judged has a receipt as any other, by what it was judged by; a reversed one keeps its own.
 func TestReceiptsOfCorrections(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 12, 9)
 		_, witnesses := sealed(t, w)
@@ -173,7 +173,7 @@ func TestReceiptsOfCorrections(t *testing.T) {
 
 // Every recorded claim has a receipt, the refused ones too, that proves it without the database.
 func TestReceipts(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 12, 9)
 		keys, witnesses := sealed(t, w)
@@ -229,7 +229,7 @@ func discreet(t *testing.T, w *world, row store.ClaimRow, witnesses []string, tr
 
 // A receipt in which anything was changed fails, and says at which step. Nothing in it is decoration.
 func TestReceiptTampering(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	w := live(t, storetest.SQLite(t), 12, 9)
 	_, witnesses := sealed(t, w)
 	steps := map[string]int{}

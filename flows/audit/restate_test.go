@@ -65,7 +65,7 @@ func (w *world) apply(name string, text []byte, r *restate.Report) *restate.Appl
 // A city whose claims were corrected is restated, goes on, has claims corrected, and is restated again, by a draft of the same
 // methodology and of another. Figures agree to the byte, and the audit makes all of it again.
 func TestRestatements(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := live(t, url, 9, 8)
 		for i, draft := range [][]byte{
@@ -115,7 +115,7 @@ func mustBeClean(t *testing.T, w *world) {
 // A restated claim has a receipt that proves it by the draft's text, as do claims that were judged by it as they came; a
 // reversed one keeps its own. Nothing in such a receipt can be changed.
 func TestReceiptsOfRestatements(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	w := live(t, storetest.SQLite(t), 9, 5)
 	draft := ride2(t)
 	w.apply("second", draft, w.try(draft))
@@ -204,7 +204,7 @@ var restatementDamages = []struct {
 
 // Whatever is done to a restatement is found.
 func TestRestatementDamage(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		world := live(t, url, 6, 4)
 		world.apply("second", ride2(t), world.try(ride2(t)))

@@ -16,7 +16,7 @@ import (
 
 // A statement says, now and long after, what the balances were, and its entries add up to it.
 func TestStatements(t *testing.T) {
-	oneByOne(t)
+	storetest.OneByOne(t)
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := newWorld(t, url, 3, 6)
 		w.meters()

@@ -58,14 +58,6 @@ type member struct {
 	meter string
 }
 
-// oneByOne skips a test in which nothing happens at once: under the race detector it takes ten times as long. make check has
-// it without.
-func oneByOne(t *testing.T) {
-	if raceDetector {
-		t.Skip("nothing happens at once in this test, and here it takes ten times as long")
-	}
-}
-
 // documents are those of testdata.
 func documents(t testing.TB) []publish.File {
 	t.Helper()

@@ -44,7 +44,7 @@ func TestKnownAnswers(t *testing.T) {
 	if _, err := os.Stat(trips); err != nil {
 		t.Skip("the real files are not here")
 	}
-	if raceDetector {
+	if storetest.Raced {
 		t.Skip("half a million claims take too long under the race detector, and other tests look for races here")
 	}
 	shuffled := byHash(t, trips)

@@ -39,7 +39,7 @@ func TestKnownAnswers(t *testing.T) {
 	if _, err := os.Stat(shared + "data"); err != nil {
 		t.Skip("the real files lie outside the project and are absent")
 	}
-	if raceDetector {
+	if storetest.Raced {
 		t.Skip("half a million claims take too long under the race detector, and other tests look for races here")
 	}
 	trips, water := readTrips(t), readWater(t)

@@ -226,7 +226,7 @@ func judged(t *testing.T, db *store.DB) map[string]outcome {
 // TestKnownAnswers: a draft tried on real rows comes to what importing them under it comes to, claim by claim and to the
 // milligram, and so does applying it, upon what was applied before; the published text itself changes nothing.
 func TestKnownAnswers(t *testing.T) {
-	if raceDetector {
+	if storetest.Raced {
 		t.Skip("so many claims take too long under the race detector, and other tests look for races here")
 	}
 	type test struct {
@@ -360,7 +360,7 @@ func agree(t *testing.T, r *restate.Report, old, fresh map[string]outcome) {
 // TestDoubled: twice the credit is twice the sum, computed from the file itself. Amounts are whole milligrams,
 // rounded down, so that of a claim with half a milligram twice is one more than two times the once.
 func TestDoubled(t *testing.T) {
-	if raceDetector {
+	if storetest.Raced {
 		t.Skip("so many claims take too long under the race detector, and other tests look for races here")
 	}
 	f := rides(t)

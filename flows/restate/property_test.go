@@ -465,7 +465,7 @@ func (l *life) agrees(t *testing.T, one, other string) (wrong []string, r *resta
 
 // eachLife runs f on lives that are drawn; under the race detector, which takes ten times as long, on a few, always the same.
 func eachLife(t *testing.T, draw func(*rapid.T) life, f func(l life, fatal func(...any))) {
-	if raceDetector {
+	if storetest.Raced {
 		for seed := range 4 {
 			f(rapid.Custom(draw).Example(seed), t.Fatal)
 		}
@@ -498,7 +498,7 @@ func TestAgreesProperty(t *testing.T) {
 			}
 		})
 		t.Logf("%d lives changed, in %d of them claims under other texts; reasons that came: %v", changed, others, seen)
-		if changed == 0 || others == 0 && !raceDetector {
+		if changed == 0 || others == 0 && !storetest.Raced {
 			t.Error("nothing changed, or never under another text: this tried little")
 		}
 	})

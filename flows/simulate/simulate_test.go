@@ -4,6 +4,8 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"github.com/tanpu/tanpu/store/storetest"
 )
 
 const steps = 50
@@ -16,7 +18,7 @@ func TestAgain(t *testing.T) {
 	}
 	defer y.close()
 	seeds := uint64(8)
-	if raced {
+	if storetest.Raced {
 		seeds = 2
 	}
 	for seed := range seeds {
@@ -36,7 +38,7 @@ func TestAgain(t *testing.T) {
 
 // A thousand seeds run clean, and all that can happen happens in them.
 func TestThousand(t *testing.T) {
-	if raced {
+	if storetest.Raced {
 		t.Skip("too many worlds for the race detector: make check has them run without")
 	}
 	s, err := Seeds(t.Context(), Range(1, 1000), steps, runtime.GOMAXPROCS(0), nil)
@@ -57,7 +59,7 @@ func TestThousand(t *testing.T) {
 
 // Each fault that is built in on purpose is found.
 func TestMutants(t *testing.T) {
-	if raced {
+	if storetest.Raced {
 		t.Skip("too many worlds for the race detector: make check has them run without")
 	}
 	const most = uint64(150)

@@ -30,6 +30,15 @@ func Each(t *testing.T, f func(t *testing.T, url string)) {
 	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t)) })
 }
 
+// OneByOne skips a test in which nothing happens at once under the race detector, which takes ten times as long for it and
+// has nothing to find. make check has it without.
+func OneByOne(t testing.TB) {
+	t.Helper()
+	if Raced {
+		t.Skip("nothing happens at once in this test, and here it takes ten times as long")
+	}
+}
+
 // SQLite returns the URL of a database that does not exist yet, in a folder that goes when the test ends.
 func SQLite(t testing.TB) string {
 	t.Helper()

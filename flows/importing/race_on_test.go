@@ -1,5 +1,0 @@
-//go:build race
-
-package importing_test
-
-const raceDetector = true

@@ -1,5 +1,0 @@
-//go:build race
-
-package restate_test
-
-const raceDetector = true
