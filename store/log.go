@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tanpu/tanpu/rules/fault"
@@ -490,7 +491,8 @@ func dollars(n, width int) string {
 		default:
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(i + 1))
 	}
 	return b.String() + ")"
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tanpu/tanpu/rules/claim"
@@ -220,19 +219,7 @@ func (db *DB) tuples(n, width int) string {
 	if db.engine == sqlite {
 		return values(n, width)
 	}
-	var b strings.Builder
-	for i := range n * width {
-		switch {
-		case i == 0:
-			b.WriteString("($")
-		case i%width == 0:
-			b.WriteString("),($")
-		default:
-			b.WriteString(",$")
-		}
-		b.WriteString(strconv.Itoa(i + 1))
-	}
-	return b.String() + ")"
+	return dollars(n, width)
 }
 
 func joined[T ~[32]byte](hashes []T) []byte {
