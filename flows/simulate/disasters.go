@@ -64,9 +64,5 @@ func (w *world) copy() (files [2][]byte, err error) {
 
 // put makes a copy the database.
 func (w *world) put(files [2][]byte) error {
-	err := w.lines.renew(w.file, files[0])
-	if len(files[1]) > 0 {
-		err = errors.Join(err, os.WriteFile(w.file+"-wal", files[1], 0o600))
-	}
-	return err
+	return w.lines.put(w.file, files[0], files[1])
 }

@@ -3,15 +3,21 @@ package simulate
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"math"
 	"os"
+	"slices"
 
 	"modernc.org/sqlite"
 )
 
-// lines are a world's connections to SQLite. What a server that died leaves behind, the next one takes up: a new one
-// would have to read the whole schema first. And each keeps the statements that it has read.
+// lines are connections to SQLite. What a server that died leaves behind, the next one takes up, and that of the next
+// world: a new one would have to read the whole schema first. And each keeps the statements that it has read.
 type lines struct {
-	idle map[string][]*line // by what they were opened by
+	idle  map[string][]*line // by what they were opened by
+	busy  int                // that are not idle
+	puts  uint32
 }
 
 // A line is a connection beneath a stage.
@@ -47,17 +53,20 @@ type keptStmt struct {
 func (l *lines) open(name string) (*line, error) {
 	if idle := l.idle[name]; len(idle) > 0 {
 		l.idle[name] = idle[:len(idle)-1]
+		l.busy++
 		return idle[len(idle)-1], nil
 	}
 	c, err := new(sqlite.Driver).Open(name)
 	if err != nil {
 		return nil, err
 	}
+	l.busy++
 	return &line{c.(beneath), name, map[string]*keptStmt{}}, nil
 }
 
 // release takes back a connection; what was under way on it is undone, as when its process has died.
 func (l *lines) release(c *line) error {
+	l.busy--
 	for _, s := range c.kept {
 		if s.busy {
 			return c.close()
@@ -68,13 +77,58 @@ func (l *lines) release(c *line) error {
 	return nil
 }
 
-// renew puts a database in the place of another one. Nobody is at it, and lines to what was there are of no use.
-func (l *lines) renew(file string, database []byte) error {
+// renew puts a database in the place of another one, and lines to what was there are of no use.
+func (l *lines) renew(file string, database, wal []byte) error {
 	l.close()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		os.Remove(file + suffix)
 	}
-	return os.WriteFile(file, database, 0o600)
+	if err := os.WriteFile(file, database, 0o600); err != nil || len(wal) == 0 {
+		return err
+	}
+	return os.WriteFile(file+"-wal", wal, 0o600)
+}
+
+// put puts a database in the place of another one, at which nobody is. The lines stay if they can: each looks at the
+// header of the index of the write-ahead log before it reads, and when that is another one than it knows it keeps
+// nothing of what it has read but the schema, which all databases that come from the template have in the same place.
+func (l *lines) put(file string, database, wal []byte) error {
+	index, err := os.OpenFile(file+"-shm", os.O_WRONLY, 0)
+	if err != nil || l.busy > 0 || len(wal) > 0 {
+		if err == nil {
+			index.Close()
+		}
+		return l.renew(file, database, wal)
+	}
+	l.puts++
+	_, err = index.WriteAt(emptyIndex(l.puts), 0)
+	return errors.Join(err, index.Close(), os.WriteFile(file+"-wal", nil, 0o600), os.WriteFile(file, database, 0o600))
+}
+
+// emptyIndex is the beginning of the index of an empty write-ahead log (SQLite, “WAL-mode File Format” §2.2), twice its
+// header, and what checkpoints and readers are at. The change makes it unlike others.
+func emptyIndex(change uint32) []byte {
+	const version, unused = 3007000, math.MaxUint32
+	h := [12]uint32{0: version, 2: change, 3: binary.NativeEndian.Uint32([]byte{1, 0, 0, 0})}
+	for i := 0; i < 10; i += 2 {
+		h[10] += h[i] + h[11]
+		h[11] += h[i+1] + h[10]
+	}
+	var b []byte
+	for _, word := range slices.Concat(h[:], h[:], []uint32{0, 0, unused, unused, unused, unused}, make([]uint32, 4)) {
+		b = binary.NativeEndian.AppendUint32(b, word)
+	}
+	return b
+}
+
+// checkpoint takes into the database's file what only the write-ahead log has.
+func (l *lines) checkpoint(file string) error {
+	c, err := l.open("file:" + file)
+	if err != nil {
+		return err
+	}
+	_, err = c.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)", nil)
+	return errors.Join(err, l.release(c))
 }
 
 // close ends all that are idle.

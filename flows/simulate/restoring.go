@@ -34,13 +34,21 @@ func (w *world) backUp() {
 	l, _, err := s.db.Log(w.ctx)
 	b := &backup{size: l.Size, model: w.model.clone(), keys: maps.Clone(w.keys)}
 	if err == nil {
-		b.files, err = w.copy()
+		b.files, err = w.settled()
 	}
 	if err != nil {
 		w.fail("simulation", "copying the database: %v", err)
 		return
 	}
 	w.backup = b
+}
+
+// settled is a copy of which all is in the file: lines need not be closed to put it somewhere.
+func (w *world) settled() ([2][]byte, error) {
+	if err := w.lines.checkpoint(w.file); err != nil {
+		return [2][]byte{}, err
+	}
+	return w.copy()
 }
 
 // restore puts the backup in the place of the database. Where more was signed since, no server must start on it. Then it
@@ -52,7 +60,7 @@ func (w *world) restore() {
 	struck := w.faulty
 	w.faulty = nil
 	w.down()
-	now, err := w.copy()
+	now, err := w.settled()
 	var log *copiedLog
 	if err == nil {
 		log, err = w.copyLog()

@@ -36,13 +36,14 @@ func (y *yard) run(seed uint64, script []Step, mutant *Mutant) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer w.down()
 	w.live(script)
+	w.down()
 	r := &Result{Trace: hex.EncodeToString(w.trace.Sum(nil)), Coverage: w.cover}
 	if f, ok := w.failure.(*Failure); ok {
 		r.Failure = f
+		err = y.renew() // who knows who is still at the database
 	}
-	return r, nil
+	return r, err
 }
 
 // live lets the script happen, and what is under way come to its end.

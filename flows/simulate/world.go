@@ -72,13 +72,23 @@ type yard struct {
 }
 
 func newYard() (*yard, error) {
-	dir, err := os.MkdirTemp(folder(), "tanpu-simulate-")
-	return &yard{dir, &lines{idle: map[string][]*line{}}}, err
+	y := new(yard)
+	return y, y.renew()
+}
+
+// renew leaves what is there.
+func (y *yard) renew() (err error) {
+	y.close()
+	y.lines = &lines{idle: map[string][]*line{}}
+	y.dir, err = os.MkdirTemp(folder(), "tanpu-simulate-")
+	return err
 }
 
 func (y *yard) close() {
-	y.lines.close()
-	os.RemoveAll(y.dir)
+	if y.lines != nil {
+		y.lines.close()
+		os.RemoveAll(y.dir)
+	}
 }
 
 // newWorld copies the template.
@@ -107,7 +117,7 @@ func newWorld(y *yard, seed uint64, mutant *Mutant) (*world, error) {
 		}
 	}
 	w.file = filepath.Join(y.dir, "world.db")
-	if err := w.lines.renew(w.file, t.database); err != nil {
+	if err := w.lines.put(w.file, t.database, nil); err != nil {
 		return nil, err
 	}
 	_, err = newSigner(y.dir)
