@@ -15,9 +15,9 @@ import (
 // lines are connections to SQLite. What a server that died leaves behind, the next one takes up, and that of the next
 // world: a new one would have to read the whole schema first. And each keeps the statements that it has read.
 type lines struct {
-	idle  map[string][]*line // by what they were opened by
-	busy  int                // that are not idle
-	puts  uint32
+	idle map[string][]*line // by what they were opened by
+	busy int                // that are not idle
+	puts uint32
 }
 
 // A line is a connection beneath a stage.

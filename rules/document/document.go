@@ -7,6 +7,7 @@ package document
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -93,18 +94,23 @@ func (d *Doc) errorf(line, column int, format string, args ...any) {
 
 // Read opens a text that must be one YAML mapping. Where it cannot be read at all, the Value is absent
 // and the Doc says why.
-func Read(file string, text []byte) (*Doc, Value) {
+func Read(file string, body []byte) (*Doc, Value) {
 	d := &Doc{file: file}
-	if len(text) > MaxSize {
+	if len(body) > MaxSize {
 		d.errorf(1, 1, "this file is larger than 1 MiB; split it")
 		return d, Value{}
 	}
-	if line, column, what := unreadable(text); what != "" {
+	hash := sha256.Sum256(body)
+	if t, ok := known.find(hash); ok {
+		d.lines = t.lines
+		return d, Value{d, t.root}
+	}
+	if line, column, what := unreadable(body); what != "" {
 		d.errorf(line, column, "%s", what)
 		return d, Value{}
 	}
-	d.lines = strings.Split(string(text), "\n")
-	root := d.parse(text)
+	d.lines = strings.Split(string(body), "\n")
+	root := d.parse(body)
 	if root == nil || !d.check(root, 0) {
 		return d, Value{}
 	}
@@ -112,6 +118,9 @@ func Read(file string, text []byte) (*Doc, Value) {
 	if root.Kind != yaml.MappingNode {
 		v.Errorf("a document is made of lines such as “id: …”")
 		return d, Value{}
+	}
+	if len(d.errs) == 0 {
+		known.keep(hash, text{d.lines, root}, len(body))
 	}
 	return d, v
 }

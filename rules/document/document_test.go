@@ -3,6 +3,7 @@ package document
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	_ "time/tzdata" // the tests need zones wherever they run
@@ -177,5 +178,53 @@ func TestMeant(t *testing.T) {
 		if got := Meant(tt.word, []string{"title", "id", "version"}); got != tt.want {
 			t.Errorf("Meant(%.10q) = %s, want %s", tt.word, got, tt.want)
 		}
+	}
+}
+
+// TestReadAgain reads a text that is known by then: what is wrong with it is told of the file at hand, and of nobody else's.
+func TestReadAgain(t *testing.T) {
+	mistake := func(file, text string) string {
+		doc, root := Read(file, []byte(text))
+		f := root.Fields()
+		f.Need("a").Int(1, 9)
+		f.Close()
+		return fmt.Sprint(doc.Err())
+	}
+	if got := mistake("first", "a: 1\n"); got != "<nil>" {
+		t.Fatal(got)
+	}
+	want := mistake("second", "a: 10\nb: 2\n")
+	if !strings.HasPrefix(want, "second:1:4: ") {
+		t.Fatal(want)
+	}
+	var wait sync.WaitGroup
+	for _, file := range []string{"third", "fourth"} {
+		wait.Go(func() {
+			if got := mistake(file, "a: 10\nb: 2\n"); got != strings.ReplaceAll(want, "second", file) {
+				t.Error(got)
+			}
+		})
+	}
+	wait.Wait()
+	if got := mistake("first", "a: 1\n"); got != "<nil>" {
+		t.Error(got)
+	}
+}
+
+// TestKnown keeps so much and no more.
+func TestKnown(t *testing.T) {
+	var k texts
+	for i := range 10 {
+		k.keep([32]byte{byte(i)}, text{}, maxKnown/4)
+	}
+	if len(k.read) > 4 || k.size > maxKnown {
+		t.Errorf("%d texts of %d bytes are kept", len(k.read), k.size)
+	}
+	if _, ok := k.find([32]byte{9}); !ok {
+		t.Error("the last one is not")
+	}
+	k.keep([32]byte{10}, text{}, maxKnown+1)
+	if _, ok := k.find([32]byte{10}); ok {
+		t.Error("one is kept that is too large")
 	}
 }
