@@ -41,14 +41,13 @@ staticcheck:
 arrows:
 	go test -count=1 .
 
-# test runs everything under the race detector, on SQLite and on a throw-away PostgreSQL; seeds of fuzz tests included.
+# test runs everything under the race detector, on SQLite and on a throw-away PostgreSQL; seeds of fuzz tests included. What
+# would take too long with it, because it is one thing after the other or because there is too much of it, runs without.
 test:
 	scripts/compiler
 	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
-	scripts/postgres run --fast go test -count=1 -run "TestKnownAnswers|TestDoubled" ./flows/importing ./flows/restate # too many claims for the race detector
-	scripts/postgres run --fast go test -count=1 ./flows/audit ./flows/restore # most of it is one thing after the other
-	scripts/postgres run --fast go test -count=1 -run Faults ./store # and so are these
-	GOGC=800 go test -count=1 -run "TestThousand|TestMutants" ./flows/simulate # too many worlds for it
+	GOGC=800 scripts/postgres run --fast go test -count=1 ./flows/audit ./flows/restore ./flows/simulate
+	GOGC=800 scripts/postgres run --fast go test -count=1 -run "KnownAnswers|Doubled|Faults" ./flows/importing ./flows/restate ./store
 
 # interop runs what we wrote to a standard against what others wrote to it. What that needs stays out of our module.
 interop:
