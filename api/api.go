@@ -113,7 +113,6 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /healthz", s.healthy)
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", s.Metrics.handler())
 	document, page := describe(api, operations)
 	mux.Handle("GET /openapi.json", document)
 	mux.Handle("GET /docs", page)

@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -137,7 +138,12 @@ func TestMetricsAndLog(t *testing.T) {
 	w.report(t, w.partner, w.ride("m1", time.Hour))
 	w.report(t, w.partner, w.ride("m2", time.Hour))
 	w.get(t, "/v1/accounts/a3-99", w.operator)
-	_, text := w.get(t, "/metrics", "")
+	if status, _ := w.get(t, "/metrics", w.operator); status != http.StatusNotFound {
+		t.Errorf("the metrics are where the public asks: %d", status)
+	}
+	answer := httptest.NewRecorder()
+	w.metrics.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	text := answer.Body.String()
 	for _, want := range []string{
 		`tanpu_claims_total{reason="ok"} 1`,
 		`tanpu_claims_total{reason="overlap"} 1`,

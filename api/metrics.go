@@ -78,6 +78,10 @@ func (m *Metrics) load(s *intake.Server) {
 	)
 }
 
-func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+// ServeHTTP answers GET /metrics, and belongs at an address that only the operator reaches: while little is reported, what
+// is counted from one second to the next is what one person did.
+func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.ServeHTTP(w, r)
 }

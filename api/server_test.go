@@ -23,11 +23,12 @@ import (
 
 // A world is a server on a real database with the library's demo city, and keys to it.
 type world struct {
-	db     *store.DB
-	intake *intake.Server
-	server *http.Server
-	url    string
-	log    *logText
+	db      *store.DB
+	intake  *intake.Server
+	server  *http.Server
+	url     string
+	log     *logText
+	metrics *Metrics
 
 	operator, partner, other string // keys; partner is valleybike's
 	sub                      string // a member linked to valleybike, with all purposes
@@ -63,6 +64,7 @@ func newWorldOn(t testing.TB, url string, limits Config, budget intake.Config) *
 
 	limits.DB, limits.Metrics = db, NewMetrics()
 	limits.Log = slog.New(slog.NewTextHandler(w.log, nil))
+	w.metrics = limits.Metrics
 	budget.Observe, budget.Log = limits.Metrics.Written, limits.Log
 	w.intake = intake.New(db, budget)
 	limits.Intake = w.intake

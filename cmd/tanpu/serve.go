@@ -29,7 +29,7 @@ const drain = 60 * time.Second
 
 // runServe carries out “tanpu serve”. Told to end, it answers what it took.
 func runServe(args []string, _, stderr io.Writer) int {
-	flags := newFlags("serve", "--db URL [--listen ADDR] [--host NAME,… | --sandbox] [--log-key FILE | --no-seal] [--witness 'URL KEY']…", stderr)
+	flags := newFlags("serve", "--db URL [--listen ADDR] [--host NAME,… | --sandbox] [--log-key FILE | --no-seal] [--witness 'URL KEY']… [--metrics ADDR]", stderr)
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
@@ -39,6 +39,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
 	var witnesses witnessList
 	flags.Var(&witnesses, "witness", "a witness to ask for cosignatures: its address and its public key, with a space between; can be given several times")
+	watched := flags.String("metrics", "", "where to answer GET /metrics, for the operator's Prometheus alone: HOST:PORT; without it nowhere")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
@@ -74,8 +75,18 @@ func runServe(args []string, _, stderr io.Writer) int {
 	if err != nil {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
+	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts), Witnesses: witnesses.keys(), Metrics: api.NewMetrics()}
+	if *watched != "" {
+		l, err := net.Listen("tcp", *watched)
+		if err != nil {
+			return status(fmt.Errorf("cannot answer GET /metrics at %s: %w", *watched, err), stderr)
+		}
+		server := &http.Server{Handler: way.Metrics, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+		go server.Serve(l)
+		defer server.Close()
+		log.Info("answering GET /metrics", "at", l.Addr().String())
+	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
-	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts), Witnesses: witnesses.keys()}
 	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}, way), stderr)
 }
 
@@ -100,8 +111,10 @@ func newSealer(ctx context.Context, db *store.DB, url, key string, witnesses wit
 
 // serve answers on the listener until ctx ends, and then all that it took; what it answered is sealed.
 func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *seal.Sealer, config intake.Config, way api.Config) error {
-	metrics := api.NewMetrics()
-	config.Observe = metrics.Written
+	if way.Metrics == nil {
+		way.Metrics = api.NewMetrics()
+	}
+	config.Observe = way.Metrics.Written
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +142,7 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 		<-finished
 	}()
 	in := intake.New(db, config)
-	way.DB, way.Intake, way.Log, way.Metrics = db, in, config.Log, metrics
+	way.DB, way.Intake, way.Log = db, in, config.Log
 	server := api.New(way)
 	err := answerUntil(ctx, server, listener, in.Close)
 	config.Log.Info("ended")
