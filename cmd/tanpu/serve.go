@@ -33,7 +33,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 	url := flags.String("db", "", "the database")
 	listen := flags.String("listen", "localhost:8080", "where to answer: HOST:PORT")
 	writers := flags.Int("writers", 0, "partitions written at once; 0 for what suits the engine")
-	hosts := flags.String("host", "", "what partners call this server, as they sign it: NAME[:PORT], several parted by commas; without it a signed request may name any")
+	hosts := flags.String("host", "", "what partners call this server, as they sign it: NAME[:PORT], several parted by commas; needed where others than this machine are answered")
 	sandbox := flags.Bool("sandbox", false, "take partners' API keys as well; without it partners must sign their requests")
 	key := logKeyFlag(flags)
 	noSeal := flags.Bool("no-seal", false, "leave the log to other servers of the same database")
@@ -43,6 +43,10 @@ func runServe(args []string, _, stderr io.Writer) int {
 	profile := flags.String("cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
+	}
+	if len(hostsOf(*hosts)) == 0 && !*sandbox && !loopback(*listen) {
+		fmt.Fprintf(stderr, "tanpu serve: say with --host what partners call this server: at %s it would take requests that they signed for another one\n", *listen)
+		return 2
 	}
 	if *profile != "" {
 		stop, err := startProfile(*profile)
@@ -88,6 +92,13 @@ func runServe(args []string, _, stderr io.Writer) int {
 	}
 	log.Info("answering", "at", listener.Addr().String(), "database", db.ID)
 	return status(serve(ctx, db, listener, sealer, intake.Config{Writers: *writers, Log: log}, way), stderr)
+}
+
+// loopback says that only this machine can ask at an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // hostsOf reads the names of a server.
