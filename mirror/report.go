@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ type Cosigned struct {
 // Clean reports whether nothing was found.
 func (r *Report) Clean() bool { return len(r.Found) == 0 }
 
+// named is how many documents a note names, of those that a log can say were lost without end.
+const named = 20
+
 func (r *Report) tell(h *head) {
 	r.Log, r.Entries, r.Root, r.Checkpoint = h.Origin, h.Size, h.Root.String(), string(h.text)
 }
@@ -87,6 +91,16 @@ func (m *mirroring) conclude() {
 	}
 	if b, l := r.Lost[record.BatchType], r.Lost[record.LinksType]; b+l > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("by the log's own word what was in %d batches and %d consents is lost and counts for nothing; it may be in other batches by now", b, l))
+	}
+	if n := r.Lost[record.DocumentType]; n > 0 {
+		var names []string
+		for _, d := range m.sequence.Texts[:min(len(m.sequence.Texts), named)] {
+			names = append(names, fmt.Sprintf("%s %.100q (rulebook %d)", d.Kind, d.Name, d.Rulebook))
+		}
+		if more := n - int64(len(names)); more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		r.Notes = append(r.Notes, fmt.Sprintf("by the log's own word the texts of %d documents were lost with a database, by which nothing is judged: %s", n, strings.Join(names, ", ")))
 	}
 	r.Fetched, r.Copied = m.server.fetched.Load(), m.folder.read()
 	r.Cosigned, r.Notes = append([]Cosigned{}, r.Cosigned...), append([]string{}, r.Notes...)

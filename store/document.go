@@ -12,12 +12,15 @@ import (
 // A Document is something published, and the number of the rulebook that it made.
 type Document struct {
 	Rulebook int64
-	Kind     string // groups, factors, methodology or programme
+	Kind     string // groups, factors, methodology, programme, restatement or restated
 	Name     string
 	Hash     [32]byte
-	Body     []byte
-	At       int64 // µs UTC
+	Body     []byte // empty where it was lost: see Held
+	At       int64  // µs UTC
 }
+
+// Held reports whether the document holds its number, and its text was lost. See record.Document.Derived.
+func (d *Document) Held() bool { return len(d.Body) == 0 }
 
 // Documents lists what is published up to a rulebook number, in order.
 func (db *DB) Documents(ctx context.Context, upTo int64) ([]Document, error) {

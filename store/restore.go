@@ -153,9 +153,9 @@ func (c *Consented) bytes() []byte {
 	return append(b, event)
 }
 
-// AddDocument publishes a document again, under its number and as of when it was published.
+// AddDocument publishes a document again, under its number and as of when it was published. Without its text it only holds its number.
 func (s *Sealing) AddDocument(ctx context.Context, d *Document) error {
-	_, err := s.tx.ExecContext(ctx, "INSERT INTO document (rulebook, kind, name, hash, body, at) VALUES ($1, $2, $3, $4, $5, $6)", d.Rulebook, d.Kind, d.Name, d.Hash[:], d.Body, d.At)
+	_, err := s.tx.ExecContext(ctx, "INSERT INTO document (rulebook, kind, name, hash, body, at) VALUES ($1, $2, $3, $4, $5, $6)", d.Rulebook, d.Kind, d.Name, d.Hash[:], append([]byte{}, d.Body...), d.At)
 	if err != nil {
 		return fmt.Errorf("publishing %s again: %w", d.Name, err)
 	}
@@ -260,7 +260,7 @@ func (s *Sealing) SkipAccounts(ctx context.Context, counts []int64) error {
 // CoverLosses records as lost whatever holds its number and is not yet recorded as lost, and returns how many entries of the log will say so.
 func (s *Sealing) CoverLosses(ctx context.Context, parts int, at int64) (n int, err error) {
 	for part := range parts {
-		known := map[string]map[int64]bool{BatchStream: {}, LinksStream: {}}
+		known := map[string]map[int64]bool{BatchStream: {}, LinksStream: {}, DocumentStream: {}}
 		var last int64
 		err := eachRow(ctx, s.tx, func(scan func(...any) error) error {
 			var stream string
@@ -277,6 +277,7 @@ func (s *Sealing) CoverLosses(ctx context.Context, parts int, at int64) (n int, 
 		for _, q := range [...]struct{ stream, query string }{
 			{BatchStream, "SELECT batch FROM batch WHERE part = $1 AND backfill >= 4 ORDER BY batch"},
 			{LinksStream, "SELECT number FROM consent WHERE part = $1 AND length(links) = 0 ORDER BY number"},
+			{DocumentStream, "SELECT rulebook FROM document WHERE $1 = 0 AND length(body) = 0 ORDER BY rulebook"}, // of no partition
 		} {
 			list, err := s.uncovered(ctx, part, q.query, known[q.stream])
 			if err != nil {

@@ -25,6 +25,7 @@ import (
 type restoreCommand struct {
 	url, backup, keys, from string
 	keyless, json, drill    bool
+	sumless                 bool
 	logKey                  *string
 	documents               []string
 }
@@ -75,6 +76,7 @@ only their hashes. All servers of the database are stopped meanwhile. See docs/r
 	flags.StringVar(&o.backup, "backup", "", "put this copy in the place of the SQLite database first, which must not be there any more")
 	flags.StringVar(&o.keys, "keys", "", "bring the accounts' keys back from this file, which tanpu backup wrote")
 	flags.BoolVar(&o.keyless, "without-keys", false, "go on without the accounts' keys, if they are lost: nothing can be proved or corrected of what the database has of them")
+	flags.BoolVar(&o.sumless, "without-sums", false, "go on without the texts of what restatements came to, where nobody has them: tanpu method apply adds up what stands, and publishes that")
 	flags.BoolVar(&o.drill, "drill", false, "sign nothing: to prove a backup in another place, beside the server of the real database; --log-key is that one's")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	o.logKey = logKeyFlag(flags)
@@ -107,7 +109,7 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restore.Re
 		return nil, err
 	}
 	defer done()
-	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
+	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +181,9 @@ func tellRestored(w io.Writer, r *restore.Report) error {
 	fmt.Fprintf(w, "  %s batches hold their numbers without their claims, %s of them corrections\n", thousands(r.Batches), thousands(r.Corrections))
 	fmt.Fprintf(w, "  %s consents hold their numbers without their links; %s ended links that are here, which have ended\n", thousands(r.Links), thousands(r.Ended))
 	fmt.Fprintf(w, "  %s documents and %s sums are back\n", thousands(r.Documents), thousands(r.Totals))
+	if r.Textless > 0 {
+		fmt.Fprintf(w, "  %s of these documents hold their numbers without their texts, which nobody has: what a restatement came to is told anew by tanpu method apply\n", thousands(r.Textless))
+	}
 	if r.Erased > 0 {
 		fmt.Fprintf(w, "  %s accounts had been erased since the backup, and are again\n", thousands(r.Erased))
 	}

@@ -77,7 +77,11 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 	if err := a.checkKeys(ctx); err != nil {
 		return nil, err
 	}
-	a.books.check(documents, &a.findings)
+	held, err := a.heldTexts(ctx, documents)
+	if err != nil {
+		return nil, err
+	}
+	a.books.check(documents, held, &a.findings)
 	if err := a.readPartnerKeys(ctx); err != nil {
 		return nil, err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 
+	"github.com/tanpu/tanpu/flows/publish"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/store"
 )
 
 // What was lost with a database that a backup took the place of holds its number and nothing else. Nobody can lose
@@ -54,6 +56,33 @@ func (p *partition) heldConsent(number int64) {
 		p.foundConsent(Consents, number, "its links are not there, and it is not recorded as lost")
 	}
 	p.held.Consents++
+}
+
+// heldTexts finds the documents of which the text was lost, and tells of them. They are of no partition; their losses stand with those of the
+// first one, which holds them against the log.
+func (a *audit) heldTexts(ctx context.Context, documents []store.Document) (map[int64]bool, error) {
+	var lost []record.Lost
+	err := a.db.Snapshot(ctx, 0, func(s *store.Snapshot) error {
+		return s.Losses(ctx, func(l record.Lost) {
+			if l.Of == record.DocumentType {
+				lost = append(lost, l)
+			}
+		})
+	})
+	held := map[int64]bool{}
+	for _, d := range documents {
+		said := slices.ContainsFunc(lost, func(l record.Lost) bool { return l.From <= d.Rulebook && d.Rulebook <= l.To })
+		if !said || !d.Held() || !(&record.Document{Kind: d.Kind}).Derived() {
+			continue
+		}
+		held[d.Rulebook] = true
+		text := sprintf("the text of %s %s, rulebook %d, is not here: it was lost with a database that a backup took the place of, and nothing is judged by it", d.Kind, d.Name, d.Rulebook)
+		if publish.Told(documents, d.Name) != nil {
+			text += "; what the restatement came to was added up again since, and is published"
+		}
+		a.note(text)
+	}
+	return held, err
 }
 
 // checkKeys holds the log's keys after its first against those recorded.

@@ -63,7 +63,7 @@ func restate(ctx context.Context, db *store.DB, r *rulebook.Restatement, now tim
 	return d.Rulebook, db.Publish(ctx, last, []store.Document{d}, now)
 }
 
-// Restated publishes what a restatement came to, which ends it.
+// Restated publishes what a restatement came to, which ends it; once more where the text of that was lost.
 func Restated(ctx context.Context, db *store.DB, name string, summary []byte, now time.Time) error {
 	for {
 		last, err := db.Rulebook(ctx)
@@ -74,7 +74,7 @@ func Restated(ctx context.Context, db *store.DB, name string, summary []byte, no
 		if err != nil {
 			return err
 		}
-		if _, done := document(documents, rulebook.Restated, name); done {
+		if Told(documents, name) != nil {
 			return nil
 		}
 		err = db.Publish(ctx, last, []store.Document{{Kind: rulebook.Restated, Name: name, Hash: sha256.Sum256(summary), Body: summary}}, now)
@@ -84,7 +84,17 @@ func Restated(ctx context.Context, db *store.DB, name string, summary []byte, no
 	}
 }
 
-// Unfinished is a restatement that was ordered and has not said what it came to; false for none.
+// Told is what a restatement came to, as it was published last; nil where that was not yet, or is lost.
+func Told(documents []store.Document, name string) (text []byte) {
+	for _, d := range documents {
+		if d.Kind == rulebook.Restated && d.Name == name && !d.Held() {
+			text = d.Body
+		}
+	}
+	return text
+}
+
+// Unfinished is a restatement that was ordered and has not said what it came to; false for none. One of which that was lost has.
 func Unfinished(documents []store.Document) (name string, found bool) {
 	for _, d := range documents {
 		if d.Kind != rulebook.Restating {

@@ -38,7 +38,8 @@ type Order struct {
 // What is true if we die: before the order is published nothing happened. From then on whatever is reported or corrected of the
 // order's days is judged by the draft, and accounts are restated one by one, each in a transaction of its own; the
 // same order again goes on with those that are left. Once its sum is published it is over, and the same order again tells the
-// sum. Where an older database was restored since, it first restates again what was lost.
+// sum. Where an older database was restored since, it first restates again what was lost; and if the sum's text was lost with it, it
+// adds up what stands now, and publishes that.
 func Apply(ctx context.Context, db *store.DB, o Order, opts Options) (*Applied, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -118,11 +119,11 @@ func Begin(ctx context.Context, db *store.DB, o Order, workers int, now time.Tim
 	if err != nil {
 		return nil, err
 	}
-	begun, err := a.published(ctx, rulebook.Restating)
+	begun, err := a.begun(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if begun == nil {
+	if !begun {
 		if err := a.sameAgain(ctx, d, workers); err != nil {
 			return nil, err
 		}
@@ -134,12 +135,19 @@ func Begin(ctx context.Context, db *store.DB, o Order, workers int, now time.Tim
 	if a.overtaken, err = a.later(ctx); err != nil {
 		return nil, err
 	}
-	sum, err := a.published(ctx, rulebook.Restated)
-	if err != nil || sum == nil {
-		return a, err
+	documents, err := db.Documents(ctx, math.MaxInt64)
+	if err != nil {
+		return nil, err
 	}
-	a.done = &Applied{}
-	return a, json.Unmarshal(sum, a.done)
+	sum := publish.Told(documents, o.Name)
+	switch {
+	case sum != nil:
+		a.done = &Applied{}
+		return a, json.Unmarshal(sum, a.done)
+	case a.overtaken:
+		return nil, fault.New(fault.NotFound, "what restatement %s came to was lost with a database, and cannot be added up again: another one was ordered since, in which it is included", o.Name)
+	}
+	return a, nil
 }
 
 // Sum is what the order came to, if it is over; else nil.
@@ -150,15 +158,10 @@ func (a *Applying) Sum() *Applied {
 	return a.done
 }
 
-// published is the document of the order's name; nil for none.
-func (a *Applying) published(ctx context.Context, kind string) ([]byte, error) {
+// begun reports whether an order of that name was published.
+func (a *Applying) begun(ctx context.Context) (bool, error) {
 	documents, err := a.db.Documents(ctx, math.MaxInt64)
-	for _, d := range documents {
-		if d.Kind == kind && d.Name == a.order.Name {
-			return d.Body, err
-		}
-	}
-	return nil, err
+	return slices.ContainsFunc(documents, func(d store.Document) bool { return d.Kind == rulebook.Restating && d.Name == a.order.Name }), err
 }
 
 // later reports whether another restatement was ordered since.

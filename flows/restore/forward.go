@@ -149,6 +149,9 @@ func (r *restoring) one(ctx context.Context, tx *store.Sealing, e record.Entry) 
 	switch e := e.(type) {
 	case *record.Document:
 		r.report.Documents++
+		if r.texts[e.SHA256] == nil {
+			r.report.Textless++
+		}
 		return tx.AddDocument(ctx, &store.Document{Rulebook: e.Rulebook, Kind: e.Kind, Name: e.Name, Hash: e.SHA256, Body: r.texts[e.SHA256], At: e.At})
 	case *record.Totals:
 		r.report.Totals++

@@ -41,13 +41,14 @@ type Source interface {
 
 // A Config says what is restored, and from what.
 type Config struct {
-	DB        *store.DB
-	Signer    *seal.Signer
-	Source    Source
-	Documents [][]byte // texts that may have been published since: the log has their hashes only
-	AtOnce    int      // entries of a transaction; 0 for 2000
-	Drill     bool     // the database is only to be proved, beside the one that is served: nothing changes of what the signer knows
-	Progress  func(share float64, entries int64)
+	DB          *store.DB
+	Signer      *seal.Signer
+	Source      Source
+	Documents   [][]byte // texts that may have been published since: the log has their hashes only
+	WithoutSums bool     // go on without the texts of what restatements came to, where nobody has them
+	AtOnce      int      // entries of a transaction; 0 for 2000
+	Drill       bool     // the database is only to be proved, beside the one that is served: nothing changes of what the signer knows
+	Progress    func(share float64, entries int64)
 }
 
 const usualAtOnce = 2000
@@ -62,6 +63,7 @@ type Report struct {
 	Links       int64  `json:"links"`       // consents whose links are lost
 	Ended       int64  `json:"ended"`       // consents that ended links that are here, and end them again
 	Documents   int64  `json:"documents"`
+	Textless    int64  `json:"textless"` // of these: what restatements came to, of which the text is lost
 	Totals      int64  `json:"totals"`
 	Erased      int64  `json:"erased"` // accounts, of which those that are here were erased again
 	Lost        int    `json:"lost"`   // entries by which the log will say what is lost
@@ -132,7 +134,8 @@ type restoring struct {
 	beyond  map[record.Stream]bool // streams of which the database has no more
 	links   map[int][]record.Links // consents that it has not, by partition
 	texts   map[record.Hash][]byte
-	missing []string // documents whose text nobody has
+	missing []record.Document // whose text nobody has
+	lost    []record.Lost     // of texts, in an earlier disaster
 	ended   map[record.Links]store.Consented
 }
 
@@ -242,8 +245,8 @@ func (r *restoring) bring(ctx context.Context, now time.Time) error {
 	if err := r.survey(ctx); err != nil {
 		return err
 	}
-	if len(r.missing) > 0 {
-		return fault.New(fault.NotFound, "the log has %d documents whose texts are not here; name their files:\n%s", len(r.missing), strings.Join(r.missing, "\n"))
+	if err := r.ask(); err != nil {
+		return err
 	}
 	if err := r.endings(ctx); err != nil {
 		return err
@@ -263,6 +266,28 @@ func (r *restoring) bring(ctx context.Context, now time.Time) error {
 		}
 	}
 	return r.DB.PublishCheckpoint(ctx, r.log.Number, r.head.Size, string(r.text))
+}
+
+// ask asks for texts that are not here. What people decided on is not to be done without, for claims are judged by it. What a restatement
+// came to follows from what is recorded, and whoever added it up may have died before anybody was told: then it is lost for good.
+func (r *restoring) ask() error {
+	var list []string
+	without := ""
+	for i := range r.missing {
+		d := &r.missing[i]
+		gone := slices.ContainsFunc(r.lost, func(l record.Lost) bool { return l.From <= d.Rulebook && d.Rulebook <= l.To })
+		if d.Derived() && (r.WithoutSums || gone) {
+			continue
+		}
+		if d.Derived() {
+			without = "\nwhat a restatement came to (restated) can be done without if nobody has its text: --without-sums"
+		}
+		list = append(list, fmt.Sprintf("  %s %s, SHA-256 %s", d.Kind, d.Name, d.SHA256))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return fault.New(fault.NotFound, "the log has %d documents whose texts are not here; name their files:\n%s%s", len(list), strings.Join(list, "\n"), without)
 }
 
 // survey reads the database's own log and then all that the source has beyond it, and makes sure that together they are the
@@ -375,7 +400,11 @@ func (r *restoring) compare(ctx context.Context, recorded *store.Sealing, e reco
 	switch e := e.(type) {
 	case *record.Document:
 		if r.texts[e.SHA256] == nil {
-			r.missing = append(r.missing, fmt.Sprintf("  %s %s, SHA-256 %s", e.Kind, e.Name, e.SHA256))
+			r.missing = append(r.missing, *e)
+		}
+	case *record.Lost:
+		if e.Of == record.DocumentType {
+			r.lost = append(r.lost, *e)
 		}
 	case *record.Links:
 		r.links[e.Part] = append(r.links[e.Part], *e)

@@ -187,7 +187,10 @@ func (w *world) forward(s *stage, log *copiedLog) error {
 	if err != nil {
 		return err
 	}
-	_, err = restore.Run(w.ctx, restore.Config{DB: db, Signer: signer, Source: log, Documents: w.texts, AtOnce: 1 + w.draw.IntN(20)}, time.UnixMicro(w.now))
+	r, err := restore.Run(w.ctx, restore.Config{DB: db, Signer: signer, Source: log, Documents: w.texts, WithoutSums: true, AtOnce: 1 + w.draw.IntN(20)}, time.UnixMicro(w.now))
+	if err == nil && r.Textless > 0 {
+		w.cover.Other["what a restatement came to was lost before anybody was told"]++
+	}
 	return err
 }
 

@@ -50,11 +50,15 @@ type Key struct {
 type Document struct {
 	Type     string `json:"type"`
 	Rulebook int64  `json:"rulebook"`
-	Kind     string `json:"kind"` // groups, factors, methodology or programme
+	Kind     string `json:"kind"` // groups, factors, methodology, programme, restatement or restated
 	Name     string `json:"name"`
 	At       int64  `json:"at"`
 	SHA256   Hash   `json:"sha256"` // of its text
 }
+
+// Derived reports whether the document only says what a restatement came to. Nothing is judged by it, and the restatement tells it anew; so
+// its text can be lost, and no other's.
+func (d *Document) Derived() bool { return d.Kind == "restated" }
 
 // A Batch is the claims of one partition that were judged in one transaction. See ledger.Batch.
 type Batch struct {
@@ -107,13 +111,14 @@ type Totals struct {
 }
 
 // Lost says that what some entries of a partition stand for was lost with a database: the entries hold, and nobody can
-// show any more what is under their roots. Nothing of it is credited; whoever reported it reports it again.
+// show any more what is under their roots. Nothing of it is credited; whoever reported it reports it again. Of documents, which are of
+// no partition and are said to be lost in the first, it is the text that nobody has any more, and only such as is Derived.
 type Lost struct {
 	Type   string `json:"type"`
 	Part   int    `json:"part"`
 	Number int64  `json:"number"` // dense within the partition, from 1
 	At     int64  `json:"at"`
-	Of     string `json:"of"`   // the type of the entries, BatchType or LinksType
+	Of     string `json:"of"`   // the type of the entries, BatchType, LinksType or DocumentType
 	From   int64  `json:"from"` // the number of the first
 	To     int64  `json:"to"`   // and of the last
 }

@@ -20,6 +20,7 @@ var Samples = []Entry{
 	&Erasure{Part: 1, Number: 1, At: 4, Account: Hash{5}, Removed: Hash{6}},
 	&Totals{Number: 1, Programme: "p", Method: "M@1", Vintage: "2026", From: "2026-08-01", To: "2026-08-02", Least: 10, Claims: 1, Reduction: 2, Points: 3},
 	&Lost{Part: 3, Number: 1, At: 4, Of: BatchType, From: 12, To: 19},
+	&Lost{Part: 0, Number: 1, At: 4, Of: DocumentType, From: 9, To: 9},
 }
 
 // What Text wrote, Parse reads, and nothing that differs from it in a byte.

@@ -39,6 +39,7 @@ type Sequence struct {
 	Keys   []string         // vkeys that they named and that have not ended, that of the origin first
 	Counts map[string]int64 // how many of each type
 	Lost   map[string]int64 // of how many entries of a type the content was lost
+	Texts  []*Document      // of which the text was, as far as they are in this log
 
 	next     map[Stream]int64    // the number that comes next
 	tails    map[int]tail        // the last batch of each partition
@@ -46,6 +47,8 @@ type Sequence struct {
 	losses   int                 // how many of these there are
 	named    map[string]bool     // all keys
 	rulebook int64               // the last that was published
+	first    int64               // the first document's number; 0 before it
+	derived  []*Document         // those whose text can be lost, in order
 	goesOn   bool                // from a log that is not known: what comes first of each stream can have any number
 }
 
@@ -73,6 +76,7 @@ func NewSequence() *Sequence {
 func (s *Sequence) Following() *Sequence {
 	f := NewSequence()
 	f.next, f.tails, f.lost, f.losses, f.rulebook = maps.Clone(s.next), maps.Clone(s.tails), maps.Clone(s.lost), s.losses, s.rulebook
+	f.first, f.derived = s.first, slices.Clone(s.derived)
 	return f
 }
 
@@ -187,7 +191,7 @@ func (c *check) loss(e *Lost) {
 	lost, next := c.lost[k], c.next[k]
 	i, _ := slices.BinarySearchFunc(lost, e.From, func(x extent, from int64) int { return cmp.Compare(x.to, from) })
 	switch {
-	case e.Of != BatchType && e.Of != LinksType:
+	case e.Of != BatchType && e.Of != LinksType && !(e.Of == DocumentType && e.Part == 0):
 		c.found(Loss, "lost %d.%d is of %.20q, which cannot be lost", e.Part, e.Number, e.Of)
 	case e.From < 1 || e.To < e.From || e.To >= next && !(next == 0 && c.goesOn) || e.To > maxNumber:
 		c.found(Loss, "lost %d.%d is of %s %d to %d of partition %d, where the last is %d", e.Part, e.Number, e.Of, e.From, e.To, e.Part, next-1)
@@ -195,11 +199,27 @@ func (c *check) loss(e *Lost) {
 		c.found(Loss, "lost %d.%d is of %s %d to %d of partition %d, some of which was lost before", e.Part, e.Number, e.Of, e.From, e.To, e.Part)
 	case c.losses == maxLosses:
 		c.found(Loss, "more than %d times something was lost", maxLosses)
+	case e.Of == DocumentType && !c.losable(e):
+		c.found(Loss, "lost %d.%d is of documents %d to %d, not all of which only say what a restatement came to", e.Part, e.Number, e.From, e.To)
 	default:
 		c.losses++
 		c.lost[k] = slices.Insert(slices.Clone(lost), i, extent{e.From, e.To})
 		c.Lost[e.Of] += e.To - e.From + 1
 	}
+}
+
+// losable reports whether nothing is judged by any of the documents that are said to be lost. What was published before this log is not known.
+func (c *check) losable(e *Lost) bool {
+	at := func(number int64) int {
+		i, _ := slices.BinarySearchFunc(c.derived, number, func(d *Document, n int64) int { return cmp.Compare(d.Rulebook, n) })
+		return i
+	}
+	known := c.derived[at(e.From):at(e.To+1)]
+	if c.first != 0 && int64(len(known)) != e.To+1-max(e.From, min(c.first, e.To+1)) {
+		return false
+	}
+	c.Texts = append(c.Texts, known...)
+	return true
 }
 
 // part reports whether the log has a partition of that number.
@@ -247,6 +267,12 @@ func (c *check) document(e *Document) {
 		c.found(Rulebook, "rulebook %d is published after something was judged by rulebook %d", e.Rulebook, c.rulebook)
 	}
 	c.rulebook = max(c.rulebook, e.Rulebook)
+	if c.first == 0 {
+		c.first = e.Rulebook
+	}
+	if n := len(c.derived); e.Derived() && (n == 0 || c.derived[n-1].Rulebook < e.Rulebook) {
+		c.derived = append(c.derived, e)
+	}
 }
 
 func (c *check) batch(e *Batch, text []byte) {

@@ -32,6 +32,12 @@ func later() []Entry {
 		&Lost{Part: 0, Number: 1, Of: BatchType, From: 3, To: 3}, &Lost{Part: 0, Number: 2, Of: BatchType, From: 1, To: 2}, &Lost{Part: 1, Number: 1, Of: LinksType, From: 1, To: 2})
 }
 
+// restated is that log with two restatements, of which one told twice what it came to.
+func restated() []Entry {
+	return append(good(), &Document{Rulebook: 3, Kind: "restatement", Name: "a"}, &Document{Rulebook: 4, Kind: "restated", Name: "a"}, &Document{Rulebook: 5, Kind: "restated", Name: "a"},
+		&Document{Rulebook: 6, Kind: "restatement", Name: "b"}, &Document{Rulebook: 7, Kind: "restated", Name: "b"})
+}
+
 // follow adds entries to a sequence and returns what it found, by place.
 func follow(s *Sequence, entries []Entry) (found []string) {
 	for _, e := range entries {
@@ -70,6 +76,33 @@ func TestSequence(t *testing.T) {
 	more[1].(*Batch).Rulebook = 3
 	if found := follow(NewSequence(), more); len(found) != 1 || !strings.HasPrefix(found[0], Rulebook) {
 		t.Errorf("a rulebook that was published afterwards: %q", found)
+	}
+}
+
+// Texts that nothing is judged by can be lost, and no others; of an earlier log that is not known, nobody can tell which they were.
+func TestLostTexts(t *testing.T) {
+	s := NewSequence()
+	log := append(restated(), &Lost{Part: 0, Number: 1, Of: DocumentType, From: 7, To: 7}, &Lost{Part: 0, Number: 2, Of: DocumentType, From: 4, To: 5})
+	if found := follow(s, log); found != nil || s.Lost[DocumentType] != 3 || len(s.Texts) != 3 || s.Texts[0].Name != "b" || s.Texts[2].Rulebook != 5 {
+		t.Errorf("lost %v, %+v: %q", s.Lost, s.Texts, found)
+	}
+	for _, tt := range []struct {
+		from, to int64
+		known    bool // those before
+		want     int
+	}{{1, 1, false, 0}, {2, 9, false, 0}, {2, 10, false, 1}, {10, 10, false, 1}, {2, 2, true, 1}, {7, 7, true, 1}, {9, 9, true, 0}, {8, 9, true, 1}} {
+		f := NewSequence()
+		if tt.known {
+			f = s.Following()
+		}
+		more := []Entry{&Origin{Parts: 2, Follows: &Follows{Origin: "example.org/log", Size: 18}}, &Document{Rulebook: 8, Kind: "restatement"}, &Document{Rulebook: 9, Kind: "restated"},
+			&Document{Rulebook: 10, Kind: "groups"}, &Lost{Part: 0, Number: 3, Of: DocumentType, From: tt.from, To: tt.to}}
+		if !tt.known { // 8 is the order of the one before
+			more[1].(*Document).Kind = "restated"
+		}
+		if found := follow(f, more); len(found) != tt.want {
+			t.Errorf("%d to %d, %v: %q", tt.from, tt.to, tt.known, found)
+		}
 	}
 }
 
@@ -113,8 +146,26 @@ func TestSequenceBroken(t *testing.T) {
 			return append(later(), &Lost{Part: 0, Number: 3, Of: BatchType, From: 2, To: 3})
 		},
 			[]string{"lost: lost 0.3 is of batch 2 to 3 of partition 0, some of which was lost before"}},
-		{"a lost document", func(l []Entry) []Entry { return append(l, &Lost{Part: 0, Number: 1, Of: DocumentType, From: 1, To: 1}) },
-			[]string{"lost: lost 0.1 is of \"document\", which cannot be lost"}},
+		{"a lost document that claims are judged by", func(l []Entry) []Entry { return append(l, &Lost{Part: 0, Number: 1, Of: DocumentType, From: 1, To: 1}) },
+			[]string{"lost: lost 0.1 is of documents 1 to 1, not all of which"}},
+		{"a lost order among lost sums", func(l []Entry) []Entry {
+			return append(restated(), &Lost{Part: 0, Number: 1, Of: DocumentType, From: 4, To: 7})
+		},
+			[]string{"lost: lost 0.1 is of documents 4 to 7, not all of which"}},
+		{"a document to come that is lost", func(l []Entry) []Entry {
+			return append(restated(), &Lost{Part: 0, Number: 1, Of: DocumentType, From: 7, To: 8})
+		},
+			[]string{"lost: lost 0.1 is of document 7 to 8 of partition 0, where the last is 7"}},
+		{"a text lost twice", func(l []Entry) []Entry {
+			return append(restated(), &Lost{Part: 0, Number: 1, Of: DocumentType, From: 4, To: 5}, &Lost{Part: 0, Number: 2, Of: DocumentType, From: 5, To: 5})
+		},
+			[]string{"lost: lost 0.2 is of document 5 to 5 of partition 0, some of which was lost before"}},
+		{"a document lost in another partition", func(l []Entry) []Entry {
+			return append(restated(), &Lost{Part: 1, Number: 1, Of: DocumentType, From: 4, To: 4})
+		},
+			[]string{"lost: lost 1.1 is of \"document\", which cannot be lost"}},
+		{"a lost key", func(l []Entry) []Entry { return append(l, &Lost{Part: 0, Number: 1, Of: KeyType, From: 1, To: 1}) },
+			[]string{"lost: lost 0.1 is of \"key\", which cannot be lost"}},
 		{"a loss of another partition", func(l []Entry) []Entry { return append(l, &Lost{Part: 2, Number: 1, Of: BatchType, From: 1, To: 1}) },
 			[]string{"numbers: lost of partition 2, and the log has 2"}},
 		{"a number beyond all", func(l []Entry) []Entry { l[8].(*Totals).Number = 1<<63 - 1; return l }, []string{"numbers: totals 9223372036854775807 comes where number 1"}},
