@@ -69,7 +69,8 @@ func (o *restoreCommand) flags(flags *flag.FlagSet, stderr io.Writer) {
 		fmt.Fprint(stderr, `
 FROM has the log: its address (https://…), a folder with a copy (tanpu audit --log --mirror makes them), or another
 database of which the log can be read. DOCUMENTs are texts that were published after the backup was made: the log has
-only their hashes. All servers of the database are stopped meanwhile. See docs/runbook.md.
+only their hashes; those that the other database still has are found there. All servers of the database are stopped
+meanwhile. See docs/runbook.md.
 `)
 	}
 	flags.StringVar(&o.url, "db", "", "the older database: sqlite:FILE or postgres://…")

@@ -12,6 +12,7 @@ import (
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/record"
+	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
 
@@ -202,6 +203,55 @@ func TestUntoldSumOvertaken(t *testing.T) {
 	w.seal()
 	if a := w.clean(); !says(a.Notes, "restated first, rulebook 4, is not here") || !says(a.Notes, "restated second, rulebook 6, is not here") {
 		t.Errorf("the audit says %q", a.Notes)
+	}
+}
+
+// A damaged database of which the log can still be read has the texts as well, as long as those can be read too.
+func TestDamagedTexts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		w.judge(10)
+		w.seal()
+		o := w.order("worth", "2", "0.6")
+		putBack := w.backup()
+		sum := w.apply(o)
+		w.seal()
+		source, err := store.OpenRead(t.Context(), w.copy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer source.Close()
+		putBack()
+		if r, err := w.restore(restore.Database(source), with(true)); err != nil || r.Documents != 2 || r.Textless != 0 {
+			t.Fatalf("restored %+v, %v", r, err)
+		}
+		if again := w.apply(o); !bytes.Equal(again, sum) {
+			t.Errorf("it came to\n%s\nand before to\n%s", again, sum)
+		}
+		w.seal()
+		if a := w.clean(); says(a.Notes, "the text of") {
+			t.Errorf("the audit says %q", a.Notes)
+		}
+	})
+	w := newWorld(t, storetest.SQLite(t))
+	w.judge(10)
+	w.seal()
+	putBack := w.backup()
+	w.publish(revised)
+	w.seal()
+	damaged := w.copy()
+	(&world{t: t, url: damaged}).damage("DROP TABLE document")
+	source, err := store.OpenRead(t.Context(), damaged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	putBack()
+	if _, err := w.restore(restore.Database(source), with(true)); fault.KindOf(err) != fault.NotFound || !strings.Contains(err.Error(), "programme city, SHA-256") {
+		t.Errorf("a database that has no document any more: %v", err)
+	}
+	if r, err := w.restore(restore.Database(source)); err != nil || r.Documents != 1 {
+		t.Errorf("a database that has no document any more, and the document: %+v, %v", r, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +79,7 @@ func Run(ctx context.Context, c Config, now time.Time) (*Report, error) {
 		return nil, err
 	}
 	r := &restoring{Config: c, beyond: map[record.Stream]bool{}, links: map[int][]record.Links{}, ended: map[record.Links]store.Consented{}, texts: map[record.Hash][]byte{}}
-	for _, text := range c.Documents {
+	for _, text := range append(slices.Clone(c.Documents), textsOf(ctx, c.Source)...) {
 		r.texts[sha256.Sum256(text)] = text
 	}
 	if err := r.open(ctx); err != nil {
@@ -117,6 +118,24 @@ func (d *database) Entries(ctx context.Context, from, size int64) ([][]byte, err
 	}
 	const page = 1000
 	return d.db.LogEntries(ctx, l.Number, from, int(min(page, size-from)))
+}
+
+// textsOf are the documents that a source has as well: another database does. Those that cannot be read there any more are asked for.
+func textsOf(ctx context.Context, from Source) (list [][]byte) {
+	d, ok := from.(*database)
+	if !ok {
+		return nil
+	}
+	documents, err := d.db.Documents(ctx, math.MaxInt64)
+	if err != nil {
+		return nil
+	}
+	for i := range documents {
+		if !documents[i].Held() {
+			list = append(list, documents[i].Body)
+		}
+	}
+	return list
 }
 
 // restoring is one run.
