@@ -59,8 +59,8 @@ func TestUntoldSum(t *testing.T) {
 		w.judge(20)
 		w.seal()
 		o := w.order("worth", "2", "0.6")
-		older, oldest := w.backup(), w.backup()
-		w.apply(o) // what it printed is lost
+		older, oldest, found := w.backup(), w.backup(), w.backup()
+		untold := w.apply(o)
 		w.judge(5)
 		w.seal()
 		w.mirror(copied)
@@ -138,6 +138,24 @@ func TestUntoldSum(t *testing.T) {
 		}
 		if again := w.apply(o); !bytes.Equal(again, sum) || w.credited() != 25*26/2*600_000 {
 			t.Errorf("restored once more, members hold %d mg, and it came to\n%s\nand before to\n%s", w.credited(), again, sum)
+		}
+		w.seal()
+		w.mirror(copied)
+
+		// Somebody has the first sum after all: it stands in its place, and the last one counts.
+		found()
+		if r, err := w.restore(w.copyOf(copied), with(true, o.Document(), untold, sum)); err != nil || r.Textless != 0 || r.Documents != 3 {
+			t.Fatalf("restored with all texts: %+v, %v", r, err)
+		}
+		for _, c := range w.all {
+			w.report(c)
+		}
+		if again := w.apply(o); !bytes.Equal(again, sum) || bytes.Equal(again, untold) {
+			t.Errorf("restored with all texts it came to\n%s\nand last to\n%s", again, sum)
+		}
+		w.seal()
+		if a := w.clean(); says(a.Notes, "the text of") {
+			t.Errorf("restored with all texts, the audit says %q", a.Notes)
 		}
 		w.goesOn(copied)
 	})

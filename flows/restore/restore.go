@@ -385,8 +385,8 @@ func (r *restoring) entries(ctx context.Context, from int64) ([][]byte, error) {
 		err = fmt.Errorf("there are %d", len(texts))
 	}
 	switch {
-	case err != nil && ctx.Err() == nil && from >= r.shown.Size:
-		return nil, fault.New(fault.Conflict, "a head of %d entries was signed, and what is to be restored from has %d: find a copy that has them all; where there is none, only another log can go on (tanpu log follow)", r.head.Size, r.shown.Size)
+	case err != nil && ctx.Err() == nil && r.shown.Size < r.head.Size: // what it has it may have in tiles of its own size only
+		return nil, fault.New(fault.Conflict, "a head of %d entries was signed, and what is to be restored from has %d: find a copy that has them all; where there is none, only another log can go on (tanpu log follow); reading entries from %d on: %v", r.head.Size, r.shown.Size, from, err)
 	case err != nil:
 		return nil, fmt.Errorf("reading entries from %d on: %w", from, err)
 	}

@@ -796,13 +796,16 @@ func (w *world) damage(statements string) {
 
 // What does not lead to the head that was signed is not taken, and changes nothing.
 func TestRefusals(t *testing.T) {
-	w, copied, early := newWorld(t, storetest.SQLite(t)), t.TempDir(), t.TempDir()
+	w, copied, early, between := newWorld(t, storetest.SQLite(t)), t.TempDir(), t.TempDir(), t.TempDir()
 	w.judge(10)
 	w.seal()
 	w.mirror(early)
 	putBack := w.backup()
 	w.publish(revised)
-	w.judge(30)
+	w.judge(10)
+	w.seal()
+	w.mirror(between)
+	w.judge(20)
 	w.seal()
 	w.mirror(copied)
 	putBack()
@@ -817,6 +820,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	refused("a copy that is too old", "find a copy that has them all", w.copyOf(early))
+	refused("a copy that has some of it", "find a copy that has them all", w.copyOf(between))
 	refused("no copy", "there is no copy of a log", w.copyOf(t.TempDir()))
 	refused("no documents", "programme city, SHA-256", w.copyOf(copied), func(c *restore.Config) { c.Documents = [][]byte{documents[1].Text} })
 
