@@ -555,9 +555,9 @@ func (db *DB) LogPlace(ctx context.Context, stream string, part int, number int6
 	return log, place, body, err
 }
 
-// LogStream reads all entries of one stream that belongs to no partition, in order.
-func (db *DB) LogStream(ctx context.Context, log int, stream string) ([][]byte, error) {
-	rows, err := db.read.QueryContext(ctx, "SELECT body FROM log_entry WHERE stream = $1 AND part = 0 AND log = $2 ORDER BY number", stream, log)
+// LogStream reads the entries of one stream that belongs to no partition, up to the log's size, in order.
+func (db *DB) LogStream(ctx context.Context, l Log, stream string) ([][]byte, error) {
+	rows, err := db.read.QueryContext(ctx, "SELECT body FROM log_entry WHERE stream = $1 AND part = 0 AND log = $2 AND place < $3 ORDER BY number", stream, l.Number, l.Size)
 	if err != nil {
 		return nil, fmt.Errorf("reading the log's %s entries: %w", stream, err)
 	}

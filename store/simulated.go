@@ -65,6 +65,9 @@ func (db *DB) draw(n int) []byte {
 	return b
 }
 
+// Random is what keys are made of.
+func (db *DB) Random() io.Reader { return db.random }
+
 // AnyPart draws a partition, for what belongs to none.
 func (db *DB) AnyPart() int {
 	return int(binary.BigEndian.Uint64(db.draw(8)) % uint64(db.Parts))

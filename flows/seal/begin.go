@@ -32,13 +32,14 @@ func Begin(ctx context.Context, db *store.DB, s *Signer, now time.Time) error {
 	return db.BeginLog(ctx, s.Origin(), first, ledger.Hash(proof.EmptyRoot))
 }
 
-// PublicKeys are the vkeys that the log's entries name, that of its first and those that came later, but for those that ended.
+// PublicKeys are the vkeys that the log's entries name up to its size, that of its first and those that came later, but for those
+// that ended.
 func PublicKeys(ctx context.Context, db *store.DB, l store.Log) ([]string, error) {
 	keys, err := firstKey(l)
 	if err != nil {
 		return nil, err
 	}
-	texts, err := db.LogStream(ctx, l.Number, store.KeyStream)
+	texts, err := db.LogStream(ctx, l, store.KeyStream)
 	if err != nil {
 		return nil, err
 	}

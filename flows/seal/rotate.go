@@ -1,8 +1,8 @@
 package seal
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -32,7 +32,7 @@ func Rotate(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 		if !slices.Contains(named, r.keys[0]) {
 			return "", fault.New(fault.Conflict, "the log does not name the key in %s: it is another log's, or has ended", file)
 		}
-		skey, _, err := note.GenerateKey(rand.Reader, r.origin())
+		skey, _, err := note.GenerateKey(db.Random(), r.origin())
 		if err != nil {
 			return "", err
 		}
@@ -92,7 +92,7 @@ func namedKeys(ctx context.Context, db *store.DB) ([]string, error) {
 }
 
 // Retire ends the first of two keys, and returns its public half. The head that was signed last must be signed by the other one, and
-// the log must name that.
+// so must the published one, which names it: whoever knows only the first key can learn of the other from that.
 //
 // What is true if we die on the way: the other key alone signs, and the log does not say yet that the first one ended. The same
 // again goes on.
@@ -110,16 +110,17 @@ func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 	if err != nil {
 		return "", err
 	}
-	published, err := PublicKeys(ctx, db, l)
+	signed, err := os.ReadFile(headFile(file))
 	if err != nil {
 		return "", err
 	}
-	head, err := os.ReadFile(headFile(file))
-	if err != nil {
-		return "", err
+	_, _, err = proof.OpenCheckpoint(signed, r.origin(), r.verifiers[last])
+	head, _, err2 := proof.OpenCheckpoint([]byte(l.Checkpoint), r.origin(), r.verifiers[last])
+	if err != nil || err2 != nil {
+		return "", errUnseen
 	}
-	if _, _, err := proof.OpenCheckpoint(head, r.origin(), r.verifiers[last]); err != nil || !slices.Contains(published, r.keys[last]) {
-		return "", fault.New(fault.Conflict, "the next key has not signed yet, or the log does not name it yet; wait until a server has sealed something")
+	if seen, err := namedUnder(ctx, db, l, head, r.keys[last]); err != nil || !seen {
+		return "", cmp.Or(err, errUnseen)
 	}
 	lines := strings.Fields(text)
 	if err := writeFile(file, []byte(lines[len(lines)-1]+"\n")); err != nil {
@@ -131,4 +132,13 @@ func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 		}
 	}
 	return strings.Join(before, " "), nil
+}
+
+var errUnseen = fault.New(fault.Conflict, "the next key has not signed yet, or no published head names it yet; wait until a server has sealed something")
+
+// namedUnder reports whether a key is named by an entry that is under a head of the log.
+func namedUnder(ctx context.Context, db *store.DB, l store.Log, head proof.Checkpoint, key string) (bool, error) {
+	l.Size = head.Size
+	keys, err := PublicKeys(ctx, db, l)
+	return slices.Contains(keys, key), err
 }

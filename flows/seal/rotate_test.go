@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
@@ -8,9 +9,11 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
 
@@ -135,4 +138,68 @@ func TestRotateKilled(t *testing.T) {
 	if got := w.signedBy(other); !got[0] {
 		t.Error("the second key did not sign")
 	}
+}
+
+// Whoever knows the first key only must be able to learn of the next one from a head that both signed: a head that only the next
+// key signed before it was named, or that was signed and never published, is not enough.
+func TestRetireUnseen(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	s := w.sealer()
+	w.judge(1)
+	step(t, s)
+	if _, err := seal.CreateKey(w.key+".other", "example.org/log"); err != nil {
+		t.Fatal(err)
+	}
+	both := slices.Concat(read(t, w.key), read(t, w.key+".other"))
+	if err := os.WriteFile(w.key, both, 0o600); err != nil { // a rotation died before the log was to name its key
+		t.Fatal(err)
+	}
+	w.judge(1)
+	step(t, s)
+	if _, err := seal.Rotate(t.Context(), w.db, w.key, now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.db.Seal(t.Context(), func(tx *store.Sealing) error { // and a server, before it signed that
+		items, _, err := tx.Pending(t.Context(), 10)
+		if err != nil {
+			return err
+		}
+		return seal.Append(t.Context(), tx, items, now.UnixMicro())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(when string) {
+		t.Helper()
+		if _, err := seal.Retire(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "wait until") {
+			t.Errorf("the first key was retired %s: %v", when, err)
+		}
+		if !bytes.Equal(read(t, w.key), both) {
+			t.Errorf("the file with the keys was changed %s", when)
+		}
+	}
+	refused("before a head that names the next one was signed")
+	l, _, err := w.db.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := w.signer()
+	if _, err := signer.Sign(proof.Checkpoint{Origin: l.Origin, Size: l.Size, Root: tlog.Hash(l.Root)}, signer.Last(), signer.Keys()); err != nil {
+		t.Fatal(err)
+	}
+	refused("before that head was published")
+	step(t, s) // learns that another server signed it
+	step(t, s)
+	if _, err := seal.Retire(t.Context(), w.db, w.key, now); err != nil {
+		t.Error(err)
+	}
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

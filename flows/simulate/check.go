@@ -245,7 +245,7 @@ func (w *world) finger(s *server) {
 // opened counts the entries of the log by type.
 func (w *world) opened(s *server, l store.Log) map[string]int {
 	n := map[string]int{}
-	texts, err := s.db.LogStream(w.ctx, l.Number, store.TotalsStream)
+	texts, err := s.db.LogStream(w.ctx, l, store.TotalsStream)
 	if err != nil {
 		w.fail("reading", "%v", err)
 	}
