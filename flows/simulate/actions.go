@@ -28,6 +28,7 @@ func init() {
 		{"publish", 3, true, 9, (*world).publish},
 		{"restate", 4, false, 120, (*world).restate},
 		{"rotate", 1, true, 4, (*world).rotate},
+		{"rekey", 3, true, 6, (*world).rekey},
 		{"seal", 12, true, 40, (*world).seal},
 		{"receipt", 3, true, 24, (*world).receipt},
 		{"look", 2, true, 12, (*world).look},

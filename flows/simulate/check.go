@@ -122,6 +122,12 @@ func (w *world) settle() {
 			w.fail("restatement", "%s comes to no end", w.ordered.Name)
 		}
 	}
+	for try := 0; w.log.again && w.failure == nil; try++ {
+		w.looked()
+		if s.rekey(w.log.last); try == 3 {
+			w.fail("key", "changing the log's keys comes to no end")
+		}
+	}
 	for range 4 {
 		all[1].extend()
 		w.now += 3600e6
@@ -182,6 +188,7 @@ func (w *world) check() {
 	if row := w.anyRow(func(r *mrow) bool { return r.signed && !r.account.crowd() }); row != nil {
 		s.prove(row, "")
 	}
+	w.checkKeys()
 	w.audit(s)
 	w.finger(s)
 }

@@ -106,7 +106,18 @@ func (c *Coverage) Missing() (list []string) {
 			list = append(list, "verdict "+string(code))
 		}
 	}
+	for _, what := range others {
+		if c.Other[what] == 0 {
+			list = append(list, what)
+		}
+	}
 	return append(list, c.unharmed()...)
+}
+
+// others is what else must happen.
+var others = []string{
+	"the log's keys: rotate", "the log's keys: retire", "a key of the log was not ended yet", "a key of the log was changed already",
+	"an older database was brought forward", "it had other keys of the log",
 }
 
 // unharmed lists what nothing fell on: a flow, or a statement of whatever flow, that was not struck in each of the four ways;

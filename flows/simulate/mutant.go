@@ -23,6 +23,7 @@ var Mutants = []*Mutant{
 	{Name: "signatures are not kept", Forgets: []string{"INSERT testimony", "INSERT testimony_batch"}},
 	{Name: "it is not noted how far the log has come", Forgets: []string{"INSERT log_mark"}},
 	{Name: "the log's tiles are not written", Forgets: []string{"INSERT log_tile"}},
+	{Name: "it is not noted that the log's keys changed", Forgets: []string{"INSERT log_key"}},
 	{Name: "published heads are not kept", Forgets: []string{"UPDATE log"}},
 	{Name: "requests for links are not noted", Forgets: []string{"INSERT request"}},
 	{Name: "answers come before the commit", Hasty: true},

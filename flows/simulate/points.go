@@ -20,6 +20,7 @@ var points = map[string][]string{
 	"grant": {
 		"BEGIN", "BEGIN IMMEDIATE", "COMMIT", "INSERT account", "INSERT account_key", "INSERT account_object",
 		"INSERT consent", "INSERT link", "INSERT object", "INSERT request", "ROLLBACK", "SELECT account",
+		"INSERT account", "INSERT account_key", "INSERT link", "INSERT request", // once more: they are few
 		"SELECT account_object", "SELECT balance", "SELECT document", "SELECT object", "SELECT partition",
 		"SELECT request", "UPDATE partition", "WITH u",
 	},
@@ -39,6 +40,9 @@ var points = map[string][]string{
 		"SELECT account_key", "SELECT batch", "SELECT claim", "SELECT document", "SELECT log", "SELECT log_entry",
 		"SELECT log_tile", "SELECT partner_key", "SELECT reversal", "SELECT testimony", "SELECT testimony_batch",
 	},
+	"rekey": {
+		"INSERT log_key", "SELECT log", "SELECT log_entry", "SELECT log_key",
+	},
 	"rejudge": {
 		"BEGIN", "BEGIN IMMEDIATE", "COMMIT", "INSERT balance", "INSERT batch", "INSERT claim", "INSERT day_total",
 		"INSERT reversal", "INSERT usage", "ROLLBACK", "SELECT account", "SELECT account_key", "SELECT account_object",
@@ -53,6 +57,11 @@ var points = map[string][]string{
 	},
 	"resend": {
 		"SELECT partner_key",
+	},
+	"restate": {
+		"BEGIN IMMEDIATE", "COMMIT", "INSERT balance", "INSERT batch", "INSERT claim", "INSERT day_total", "INSERT document",
+		"INSERT reversal", "SELECT balance", "SELECT erasing", "SELECT history", "SELECT slot", "SELECT usage", "UPDATE claim",
+		"UPDATE partition", "WITH u",
 	},
 	"restore": {
 		"BEGIN", "COMMIT", "INSERT batch", "INSERT consent", "INSERT document", "INSERT log_entry", "INSERT log_mark",

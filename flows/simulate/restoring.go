@@ -23,6 +23,7 @@ type backup struct {
 	size  int64 // of its log
 	model *model
 	keys  map[string]int
+	rings int // of the log's keys
 }
 
 func (w *world) backUp() {
@@ -32,7 +33,7 @@ func (w *world) backUp() {
 	}
 	s.stage.disarm()
 	l, _, err := s.db.Log(w.ctx)
-	b := &backup{size: l.Size, model: w.model.clone(), keys: maps.Clone(w.keys)}
+	b := &backup{size: l.Size, model: w.model.clone(), keys: maps.Clone(w.keys), rings: len(w.log.rings)}
 	if err == nil {
 		b.files, err = w.settled()
 	}
@@ -172,6 +173,9 @@ func (w *world) bringForward(log *copiedLog, struck *Step) {
 		w.note("the restoration broke off at %s", s.on)
 	}
 	w.cover.Other["an older database was brought forward"]++
+	if w.backup.rings < len(w.log.rings) {
+		w.cover.Other["it had other keys of the log"]++
+	}
 	if err := w.rewind(); err != nil {
 		w.fail("restore", "looking at what was restored: %v", err)
 	}
@@ -246,6 +250,7 @@ func (w *world) endings(db *store.DB, l, old *mlink) error {
 // forget lets everybody know what was lost: partners report it again, operators ask again for links.
 func (w *world) forget() {
 	w.keys = maps.Clone(w.backup.keys)
+	w.log.again = w.log.last != "" // it may be in no head that was signed
 	for _, name := range partners {
 		p := w.partners[name]
 		past := p.past

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/tanpu/tanpu/flows/receipt"
@@ -71,7 +70,7 @@ func (s *server) read() (all bool) {
 	if l.Checkpoint == "" {
 		return false
 	}
-	c, _, err := proof.OpenCheckpoint([]byte(l.Checkpoint), origin, s.sealer.Signer.Verifiers()...)
+	c, err := s.stranger(s.db, l)
 	if err != nil {
 		s.fail("log", "its head: %v", err)
 		return false
@@ -86,7 +85,7 @@ func (s *server) read() (all bool) {
 type watcher struct {
 	world *world
 	key   *proof.Cosigner
-	logs  []note.Verifier
+	logs  []string            // by which keys it believes the log, as it was told
 	down  int                 // 1: it does not answer; 2: it signs, and the answer is lost
 	last  proof.Checkpoint    // that it cosigned
 	heads map[int64]tlog.Hash // all that anybody saw, by size
@@ -97,16 +96,8 @@ func newWatcher(w *world) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &watcher{world: w, heads: map[int64]tlog.Hash{}, last: proof.Checkpoint{Origin: origin, Root: proof.EmptyRoot}}
-	if k.key, err = proof.NewCosigner(skey); err != nil {
-		return nil, err
-	}
-	vkey, err := proof.PublicKey(logKey())
-	if err != nil {
-		return nil, err
-	}
-	v, err := note.NewVerifier(vkey)
-	k.logs = []note.Verifier{v}
+	k := &watcher{world: w, logs: slices.Clone(w.log.believed), heads: map[int64]tlog.Hash{}, last: proof.Checkpoint{Origin: origin, Root: proof.EmptyRoot}}
+	k.key, err = proof.NewCosigner(skey)
 	return k, err
 }
 
@@ -132,7 +123,7 @@ func (k *watcher) look(c proof.Checkpoint, who string) {
 
 // Cosign signs what extends the last head.
 func (k *watcher) Cosign(_ context.Context, old int64, path []tlog.Hash, checkpoint []byte) ([]byte, error) {
-	c, _, err := proof.OpenCheckpoint(checkpoint, origin, k.logs...)
+	c, err := k.world.open(checkpoint, k.logs, "a witness")
 	if err != nil {
 		k.world.fail("witness", "it is asked to sign %q: %v", checkpoint, err)
 		return nil, err
@@ -194,7 +185,7 @@ func (s *server) prove(row *mrow, partner string) {
 // verify checks a receipt as anybody can, and holds what it says against the model.
 func (w *world) verify(text []byte, row *mrow) {
 	w.cover.Other["a receipt was checked"]++
-	report, err := proof.Verify(text, proof.Trust{Logs: w.witness.logs})
+	report, err := proof.Verify(text, proof.Trust{Logs: w.log.verifiers(w.witness.logs)})
 	if err != nil {
 		w.fail("receipt", "of claim %s: %v\n%s", row.ref, err, text)
 		return
@@ -215,7 +206,7 @@ func (s *server) extended(text []byte) {
 		s.fail("receipt", "%v", err)
 		return
 	}
-	old, _, err := proof.OpenCheckpoint([]byte(r.Log.Checkpoint), origin, s.witness.logs...)
+	old, _, err := proof.OpenCheckpoint([]byte(r.Log.Checkpoint), origin, s.log.all...)
 	l, _, err2 := s.db.Log(s.ctx)
 	if err = errors.Join(err, err2); err == nil {
 		var path []tlog.Hash

@@ -141,7 +141,7 @@ func partnerKey(partner string, n int) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-// logKey is the log's secret key, as signed-note writes it.
+// logKey is the log's first secret key, as signed-note writes it.
 func logKey() string {
 	seed := sha256.Sum256([]byte(origin))
 	public := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
@@ -151,6 +151,14 @@ func logKey() string {
 
 // newSigner makes a signer that has not signed yet.
 func newSigner(dir string) (*seal.Signer, error) {
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(logKey()+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return forgetSigned(dir)
+}
+
+// forgetSigned makes one that knows nothing of what it signed.
+func forgetSigned(dir string) (*seal.Signer, error) {
 	if err := os.WriteFile(filepath.Join(dir, "key.head"), nil, 0o600); err != nil {
 		return nil, err
 	}
@@ -158,5 +166,5 @@ func newSigner(dir string) (*seal.Signer, error) {
 }
 
 func loadSigner(dir string) (*seal.Signer, error) {
-	return seal.LoadSigner(filepath.Join(dir, "key"), logKey())
+	return seal.LoadSigner(filepath.Join(dir, "key"), "")
 }

@@ -55,6 +55,7 @@ type world struct {
 	erased   int                // members
 	adopted  map[claim.Ref]bool // batches that are corrections, by their reference without an ordinal
 	witness  *watcher
+	log      keyring
 	sealed   [parts]int64 // of each partition the last batch that must be under a published head
 	receipts [][]byte
 	texts    [][]byte        // of all documents that were published since
@@ -101,6 +102,9 @@ func newWorld(y *yard, seed uint64, mutant *Mutant) (*world, error) {
 	copy(key[:], fmt.Sprintf("world %d", seed))
 	w := &world{ctx: context.Background(), dir: y.dir, lines: y.lines, mutant: mutant, now: beginning.UnixMicro(), random: rand.NewChaCha8(key), model: newModel(parts),
 		cover: NewCoverage(), trace: sha256.New(), partners: map[string]*partner{}, adopted: map[claim.Ref]bool{}, keys: map[string]int{}, terms: map[int64]terms{}}
+	if w.log, err = newKeyring(); err != nil {
+		return nil, err
+	}
 	if w.witness, err = newWatcher(w); err != nil {
 		return nil, err
 	}
@@ -228,7 +232,7 @@ func (w *world) start(place int, skew time.Duration, struck *Step) (*server, err
 	}
 	load := loadSigner
 	if w.mutant.forgetful() {
-		load = newSigner
+		load = forgetSigned
 	}
 	signer, err := load(w.dir)
 	if err == nil {
