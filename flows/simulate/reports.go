@@ -47,6 +47,7 @@ type inquiry struct {
 	*message
 	signed *signature.Signed
 	leaves []ledger.Hash
+	told   []bool // of its claims, before it was taken, where they are recorded
 	answer func() ([]claim.Verdict, bool)
 }
 
@@ -168,7 +169,11 @@ func (s *server) receive(m *message) {
 		s.fail("taking", "%v", err)
 		return
 	}
-	s.inbox = append(s.inbox, &inquiry{message: m, signed: signed, leaves: claim.SaidLeaves(m.claims, m.salt), answer: answer})
+	told := make([]bool, len(m.reports))
+	for i, r := range m.reports {
+		told[i] = r.verdict != nil
+	}
+	s.inbox = append(s.inbox, &inquiry{message: m, told: told, signed: signed, leaves: claim.SaidLeaves(m.claims, m.salt), answer: answer})
 }
 
 // vouched finds out who sent a request, as the API does.
@@ -234,12 +239,13 @@ func (s *server) answer(q *inquiry, verdicts []claim.Verdict) {
 		return
 	}
 	for i := range verdicts {
-		s.told(q.from, q.reports[i], &verdicts[i])
+		s.told(q.from, q.reports[i], &verdicts[i], q.told[i])
 	}
 }
 
-// told is a partner's: it has an answer, and holds it against what it was told before.
-func (w *world) told(p *partner, r *report, v *claim.Verdict) {
+// told is a partner's: it has an answer, and holds it against what it was told before. What is not recorded can have been judged
+// before another server recorded it, and be answered later; not if its partner was told of that before it asked.
+func (w *world) told(p *partner, r *report, v *claim.Verdict, before bool) {
 	if v.Reason == reason.Retry {
 		return
 	}
@@ -251,7 +257,7 @@ func (w *world) told(p *partner, r *report, v *claim.Verdict) {
 		return // of somebody who was erased since, or of nobody
 	}
 	if v.Ref == (claim.Ref{}) {
-		if r.verdict != nil {
+		if before && r.verdict != nil {
 			w.fail("acknowledged", "claim %s of %s was recorded as %s, and is %s now", r.claim.ID, p.name, r.verdict.Ref, v.Reason)
 		}
 		return
