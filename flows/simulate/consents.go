@@ -107,16 +107,14 @@ func (s *server) registered(g *grant) {
 	if len(g.Objects) == 0 {
 		return
 	}
-	s.stage.disarm()
 	a := g.link.account
-	err := s.db.Snapshot(s.ctx, a.id.Part, func(snap *store.Snapshot) error {
-		return snap.Objects(s.ctx, store.Range{From: a.id.Number, To: a.id.Number}, func(_ claim.Number, object string, at int64) {
-			a.objects[object] = at
+	s.look(func(db *store.DB) error {
+		return db.Snapshot(s.ctx, a.id.Part, func(snap *store.Snapshot) error {
+			return snap.Objects(s.ctx, store.Range{From: a.id.Number, To: a.id.Number}, func(_ claim.Number, object string, at int64) {
+				a.objects[object] = at
+			})
 		})
 	})
-	if err != nil {
-		s.fail("reading", "%v", err)
-	}
 	for _, o := range g.Objects {
 		if _, known := a.objects[o]; !known {
 			s.fail("consent", "%s was registered to %s, and is not known there", o, a.id)

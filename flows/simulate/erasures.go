@@ -9,6 +9,7 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/reason"
+	"github.com/tanpu/tanpu/store"
 )
 
 // erase has a member forgotten who joined late. What breaks off is ended at once, as a server does that starts anew; nobody
@@ -69,14 +70,30 @@ func (s *server) granted(l *mlink) {
 	if l.granted != 0 {
 		return
 	}
+	s.look(func(db *store.DB) error {
+		truth, _, err := db.LinkOf(s.ctx, l.sub)
+		l.granted = truth.Granted
+		return err
+	})
+}
+
+// look reads what the model has to know. Nothing goes wrong with it, not even where the server has just died.
+func (s *server) look(read func(*store.DB) error) {
 	s.stage.disarm()
 	defer func(act string) { s.world.act = act }(s.act)
-	s.world.act = "settle" // nothing goes wrong with it
-	truth, _, err := s.db.LinkOf(s.ctx, l.sub)
+	s.world.act = "settle"
+	db, err := s.db, error(nil)
+	if s.stage.dead {
+		if db, err = s.calm(); err == nil {
+			defer db.Close()
+		}
+	}
+	if err == nil {
+		err = read(db)
+	}
 	if err != nil {
 		s.fail("reading", "%v", err)
 	}
-	l.granted = truth.Granted
 }
 
 // marks are what must be remembered of an account's acts, as far as they can come again: orders and months of meters.
