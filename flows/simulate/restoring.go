@@ -251,6 +251,9 @@ func (w *world) endings(db *store.DB, l, old *mlink) error {
 func (w *world) forget() {
 	w.keys = maps.Clone(w.backup.keys)
 	w.log.again = w.log.last != "" // it may be in no head that was signed
+	if len(w.log.rings[len(w.log.rings)-1].keys) == 2 {
+		w.log.last = "rotate" // which was done, if not the other one
+	}
 	for _, name := range partners {
 		p := w.partners[name]
 		past := p.past
