@@ -90,6 +90,7 @@ func Run(ctx context.Context, db *store.DB, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.checkOpened()
 	r := &a.report
 	r.Database, r.Engine = db.ID, db.Engine()
 	if r.Shared, err = shared(ctx, db, ids, o.Shown); err != nil {
@@ -114,6 +115,7 @@ type audit struct {
 	mu       sync.Mutex
 	report   Report   // its counts are guarded by mu until all partitions are read
 	unsealed unsealed // guarded by mu, too
+	opened   opened
 }
 
 // partitions has workers audit all partitions, and returns the ids that each of them met.

@@ -251,6 +251,7 @@ func (r *logReading) keep(entry record.Entry, e *store.Entry) store.Item {
 		}
 		return store.Item{Stream: store.ErasureStream, Part: entry.Part, Number: entry.Number}
 	case *record.Totals:
+		r.audit.opened.say(entry)
 		return store.Item{Stream: store.TotalsStream, Number: entry.Number}
 	case *record.Lost:
 		if entry.Part >= 0 && entry.Part < len(said.parts) {

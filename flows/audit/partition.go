@@ -318,6 +318,7 @@ func (p *partition) closeTotals(ctx context.Context) error {
 		}
 	}
 	err := p.Snapshot.DayTotals(ctx, func(t claim.Total) {
+		p.audit.opened.day(t)
 		k := t
 		k.Claims, k.Milligrams, k.Points = 0, 0, 0
 		sum := days[k]
