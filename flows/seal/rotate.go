@@ -55,7 +55,7 @@ func keysOf(ctx context.Context, db *store.DB, file string) (named []string, tex
 	if named, err = namedKeys(ctx, db); err != nil {
 		return nil, "", r, err
 	}
-	if text, _, err = readSecret(file); err != nil {
+	if text, err = readSecret(file); err != nil {
 		return nil, "", r, err
 	}
 	r, err = readRing(file, text)

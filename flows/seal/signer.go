@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -28,11 +27,11 @@ type Signer struct {
 	file   string // holds the last signed head
 	secret string // the file with the keys; "" where they came from the environment
 
-	mu    sync.Mutex
-	ring  ring      // guarded by mu, as is all that follows
-	stamp fileStamp // of the file that the keys were read from
-	last  proof.Checkpoint
-	text  []byte // the last signed head
+	mu   sync.Mutex
+	ring ring   // guarded by mu, as is all that follows
+	read string // the text of that file
+	last proof.Checkpoint
+	text []byte // the last signed head
 }
 
 // A ring is keys of one log.
@@ -40,12 +39,6 @@ type ring struct {
 	signers   []note.Signer
 	verifiers []note.Verifier
 	keys      []string // their vkeys
-}
-
-// A fileStamp tells whether a file is another than it was.
-type fileStamp struct {
-	changed time.Time
-	size    int64
 }
 
 // CreateKey makes a signing key for a log of this name and writes it to a new file, and beside it, as
@@ -99,8 +92,8 @@ func (s *Signer) reload() error {
 	if s.secret == "" {
 		return nil
 	}
-	text, stamp, err := readSecret(s.secret)
-	if err != nil || stamp == s.stamp {
+	text, err := readSecret(s.secret)
+	if err != nil || text == s.read {
 		return err
 	}
 	ring, err := readRing(s.secret, text)
@@ -110,7 +103,7 @@ func (s *Signer) reload() error {
 	case len(s.ring.keys) > 0 && ring.origin() != s.ring.origin():
 		return fault.New(fault.Conflict, "%s is now the key of the log %s, and was that of %s: end this server and start it again", s.secret, ring.origin(), s.ring.origin())
 	}
-	s.ring, s.stamp = ring, stamp
+	s.ring, s.read = ring, text
 	return nil
 }
 
@@ -131,19 +124,19 @@ func readRing(file, keys string) (r ring, err error) {
 }
 
 // readSecret reads a file that nobody else can read.
-func readSecret(file string) (text string, stamp fileStamp, err error) {
+func readSecret(file string) (text string, err error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", stamp, fault.New(fault.NotFound, "there is no log key %s; tanpu init makes one, or name it with --log-key", file)
+		return "", fault.New(fault.NotFound, "there is no log key %s; tanpu init makes one, or name it with --log-key", file)
 	}
 	if err != nil {
-		return "", stamp, err
+		return "", err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", stamp, fault.New(fault.Invalid, "others can read the log's key %s (mode %04o); set it to 0600", file, mode)
+		return "", fault.New(fault.Invalid, "others can read the log's key %s (mode %04o); set it to 0600", file, mode)
 	}
 	bytes, err := os.ReadFile(file)
-	return string(bytes), fileStamp{info.ModTime(), info.Size()}, err
+	return string(bytes), err
 }
 
 // add adds a key of the same log. The public half follows from the private one.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -20,12 +19,11 @@ import (
 // A keyring is what is known of the log's keys: by whoever has the file, by the operator, and by a stranger who was told the first
 // one and knows the others only from heads that those before have signed.
 type keyring struct {
-	all    []note.Verifier // that ever signed
-	rings  []ring          // that of the file is the last
-	two    bool            // the operator was told that two keys sign
-	last   string          // what the operator did last, rotate or retire
-	again  bool            // and has to do again, for nobody told whether it was done
-	stamps int64           // of the file
+	all   []note.Verifier // that ever signed
+	rings []ring          // that of the file is the last
+	two   bool            // the operator was told that two keys sign
+	last  string          // what the operator did last, rotate or retire
+	again bool            // and has to do again, for nobody told whether it was done
 
 	known    int64 // the size of the log that the stranger has read
 	believed []string
@@ -194,7 +192,7 @@ func (s *server) rekey(what string) {
 	}
 }
 
-// refile notes the keys that are in the file now. Its time is another each time, as it is where more than a moment passes.
+// refile notes the keys that are in the file now.
 func (w *world) refile() error {
 	k, file := &w.log, filepath.Join(w.dir, "key")
 	text, err := os.ReadFile(file)
@@ -220,8 +218,7 @@ func (w *world) refile() error {
 			k.learn(keys[len(keys)-1])
 		}
 	}
-	k.stamps++
-	return os.Chtimes(file, time.Time{}, time.Unix(k.stamps, 0))
+	return nil
 }
 
 // checkKeys holds the log's keys in the end against those of the file.
