@@ -398,7 +398,7 @@ func TestLoadSigner(t *testing.T) {
 	if err := errors.Join(os.Chmod(key, 0o600), os.Remove(key+".head")); err != nil {
 		t.Fatal(err)
 	}
-	load("tanpu log trust")
+	load("the newest checkpoint that anybody has")
 	if err := os.WriteFile(key+".head", []byte("example.org/log\n5\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

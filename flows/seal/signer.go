@@ -170,7 +170,7 @@ func (s *Signer) recall() error {
 	}
 	text, err := os.ReadFile(s.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.NotFound, "there is no %s, which holds the last head that this server signed; copy it from another server, or run: tanpu log trust; beside a key that has signed nothing yet, make it an empty file", s.file)
+		return fault.New(fault.NotFound, "there is no %s, which holds the last head that was signed: copy it from another server; where there is none, the newest checkpoint that anybody has belongs there (docs/runbook.md, The whole machine is gone); an empty file says that nothing was signed yet", s.file)
 	}
 	if err != nil || len(text) == 0 {
 		return err
