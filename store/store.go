@@ -189,6 +189,12 @@ func connectSQLite(path string, u use) (*DB, error) {
 			return nil, err
 		}
 	}
+	if u == making {
+		// It holds the accounts' keys, and SQLite gives its -wal and -shm the same rights. A file that is there keeps those it has.
+		if err := touchPrivate(path); err != nil {
+			return nil, errors.Join(err, db.lock.Close())
+		}
+	}
 	if u != reading {
 		if db.write, err = sql.Open(sqliteDriver, file+"?_txlock=immediate"+pragmas(
 			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "recursive_triggers(ON)",
@@ -210,6 +216,15 @@ func connectSQLite(path string, u use) (*DB, error) {
 		db.bound()
 	}
 	return db, err
+}
+
+// touchPrivate makes an empty file that only its owner can read, unless there is one.
+func touchPrivate(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the database's file: %w", err)
+	}
+	return f.Close()
 }
 
 // bound keeps any number of requests at once from opening as many connections, and with them files and
