@@ -14,15 +14,16 @@ import (
 
 // runErase carries out “tanpu erase”: it forgets people, and ends what broke off of that before.
 func runErase(args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("erase", "--db URL [ACCOUNT…]", stderr)
+	flags := newFlags("erase", "--db URL [--log-key FILE] [ACCOUNT…]", stderr)
 	url := flags.String("db", "", "the database; a SQLite database must not be served meanwhile: use POST /v1/erasures there")
+	key := logKeyFlag(flags)
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
-	return status(eraseAccounts(context.Background(), *url, flags.Args(), stdout), stderr)
+	return status(eraseAccounts(context.Background(), *url, *key, flags.Args(), stdout, stderr), stderr)
 }
 
-func eraseAccounts(ctx context.Context, url string, names []string, stdout io.Writer) error {
+func eraseAccounts(ctx context.Context, url, key string, names []string, stdout, stderr io.Writer) error {
 	var ids []store.AccountID
 	for _, name := range names {
 		id, ok := store.ParseAccountID(name)
@@ -36,6 +37,9 @@ func eraseAccounts(ctx context.Context, url string, names []string, stdout io.Wr
 		return err
 	}
 	defer db.Close()
+	if err := wholeIfKnown(ctx, db, url, key, stderr); err != nil {
+		return err
+	}
 	flow := erase.New(db)
 	n, unfinished := flow.Finish(ctx, time.Now()) // what cannot be ended keeps nobody else from being erased
 	if n > 0 {

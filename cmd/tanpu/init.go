@@ -35,9 +35,12 @@ func runInit(args []string, stdout, stderr io.Writer) int {
 	}
 	defer db.Close()
 	if len(files) > 0 {
-		if err := whole(ctx, db, *url, *key); err != nil {
-			return status(err, stderr)
-		}
+		err = whole(ctx, db, *url, *key)
+	} else {
+		err = wholeIfKnown(ctx, db, *url, *key, stderr) // it brings the schema up to date where the log's key need not be
+	}
+	if err != nil {
+		return status(err, stderr)
 	}
 	report, err := publish.Publish(ctx, db, files)
 	if err != nil {

@@ -13,12 +13,13 @@ import (
 
 // runKey carries out “tanpu key”: it makes an API key and shows it once.
 func runKey(args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("key", "--db URL --partner ID | --operator [--label TEXT] [--end-others DURATION]", stderr)
+	flags := newFlags("key", "--db URL --partner ID | --operator [--label TEXT] [--end-others DURATION] [--log-key FILE]", stderr)
 	url := flags.String("db", "", "the database")
 	partner := flags.String("partner", "", "the partner that the key is for; servers with --sandbox take it")
 	operator := flags.Bool("operator", false, "make a key for the operator")
 	label := flags.String("label", "", "what the key is for, for your own lists")
 	others := flags.Duration("end-others", 0, "let the older keys of the same holder end after so long, such as 24h")
+	logKey := logKeyFlag(flags)
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
@@ -36,19 +37,16 @@ func runKey(args []string, stdout, stderr io.Writer) int {
 	if *operator {
 		role = api.Operator
 	}
-	return status(makeKey(*url, role, *partner, *label, end, *others, stdout), stderr)
+	err := withKeys(*url, *logKey, stderr, func(ctx context.Context, db *store.DB) error {
+		return makeKey(ctx, db, role, *partner, *label, end, *others, stdout)
+	})
+	return status(err, stderr)
 }
 
-func makeKey(url, role, partner, label string, end bool, others time.Duration, stdout io.Writer) error {
-	ctx := context.Background()
-	db, err := store.OpenKeys(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func makeKey(ctx context.Context, db *store.DB, role, partner, label string, end bool, others time.Duration, stdout io.Writer) error {
 	key, now := api.NewKey(), time.Now()
 	hash := store.HashKey(key)
-	err = db.AddKey(ctx, store.Key{Hash: hash, Role: role, Partner: partner, Label: label, Created: now.UnixMicro()})
+	err := db.AddKey(ctx, store.Key{Hash: hash, Role: role, Partner: partner, Label: label, Created: now.UnixMicro()})
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,16 @@ func whole(ctx context.Context, db *store.DB, url, named string) error {
 	return seal.Check(ctx, db, signer)
 }
 
+// wholeIfKnown is whole where the log's key is. Where it is not, nothing tells, and a person hears so.
+func wholeIfKnown(ctx context.Context, db *store.DB, url, named string, stderr io.Writer) error {
+	err := whole(ctx, db, url, named)
+	if fault.KindOf(err) == fault.NotFound {
+		fmt.Fprintln(stderr, "tanpu: without the log's key nothing here tells whether the database is the one whose log was signed last:", err)
+		return nil
+	}
+	return err
+}
+
 // beginLog begins a new database's log: it makes the key, unless there is one, and says what it is.
 func beginLog(ctx context.Context, db *store.DB, url, named, origin string, stdout io.Writer) error {
 	l, begun, err := db.Log(ctx)
@@ -178,6 +188,9 @@ func rotateLog(ctx context.Context, db *store.DB, url, key string, stdout io.Wri
 	if err != nil {
 		return err
 	}
+	if err := whole(ctx, db, url, key); err != nil {
+		return err
+	}
 	vkey, err := seal.Rotate(ctx, db, file, time.Now())
 	if err != nil {
 		return err
@@ -194,6 +207,9 @@ log has seen it there, end the first key with: tanpu log retire
 func retireLog(ctx context.Context, db *store.DB, url, key string, stdout io.Writer) error {
 	file, err := keysInFile(key, url, db)
 	if err != nil {
+		return err
+	}
+	if err := whole(ctx, db, url, key); err != nil {
 		return err
 	}
 	vkey, err := seal.Retire(ctx, db, file, time.Now())

@@ -17,8 +17,8 @@ import (
 )
 
 const partnerKeyUsage = `usage: tanpu partner-key new FILE
-       tanpu partner-key register --db URL --partner ID [--label TEXT] PUBLIC
-       tanpu partner-key revoke --db URL KEYID
+       tanpu partner-key register --db URL --partner ID [--label TEXT] [--log-key FILE] PUBLIC
+       tanpu partner-key revoke --db URL [--log-key FILE] KEYID
        tanpu partner-key list --db URL
 
 A partner makes a key pair and sends the public key to the operator, who registers it. To change keys, register another:
@@ -48,6 +48,9 @@ func onePartnerKey(command, arguments string, args []string, stderr io.Writer, n
 		if strings.Contains(arguments, "--"+name) {
 			given[name] = flags.String(name, "", help)
 		}
+	}
+	if given["db"] != nil {
+		given["log-key"] = logKeyFlag(flags)
 	}
 	one, err = oneWord(flags, args, needed...)
 	return one, given, err
@@ -87,7 +90,7 @@ func newPartnerKey(args []string, stdout, stderr io.Writer) error {
 }
 
 func registerPartnerKey(args []string, stdout, stderr io.Writer) error {
-	named, given, err := onePartnerKey("register", "--db URL --partner ID [--label TEXT] PUBLIC", args, stderr, "db", "partner")
+	named, given, err := onePartnerKey("register", "--db URL --partner ID [--label TEXT] [--log-key FILE] PUBLIC", args, stderr, "db", "partner")
 	if err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func registerPartnerKey(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return withKeys(*given["db"], func(ctx context.Context, db *store.DB) error {
+	return withKeys(*given["db"], *given["log-key"], stderr, func(ctx context.Context, db *store.DB) error {
 		k := store.PartnerKey{Partner: *given["partner"], Public: public, Label: *given["label"], Created: time.Now().UnixMicro()}
 		if err := db.AddPartnerKey(ctx, k); err != nil {
 			return err
@@ -110,11 +113,11 @@ func registerPartnerKey(args []string, stdout, stderr io.Writer) error {
 }
 
 func revokePartnerKey(args []string, stdout, stderr io.Writer) error {
-	id, given, err := onePartnerKey("revoke", "--db URL KEYID", args, stderr, "db")
+	id, given, err := onePartnerKey("revoke", "--db URL [--log-key FILE] KEYID", args, stderr, "db")
 	if err != nil {
 		return err
 	}
-	return withKeys(*given["db"], func(ctx context.Context, db *store.DB) error {
+	return withKeys(*given["db"], *given["log-key"], stderr, func(ctx context.Context, db *store.DB) error {
 		return db.RevokePartnerKey(ctx, id, time.Now().UnixMicro())
 	})
 }
@@ -146,13 +149,17 @@ func listPartnerKeys(args []string, stdout, stderr io.Writer) error {
 	return t.Flush()
 }
 
-// withKeys opens a database to change keys, also beside a server: they decide nothing that is kept.
-func withKeys(url string, f func(context.Context, *store.DB) error) error {
+// withKeys opens a database to change keys, also beside a server: they decide nothing that is kept. What an older database
+// is given is lost with it.
+func withKeys(url, logKey string, stderr io.Writer, f func(context.Context, *store.DB) error) error {
 	ctx := context.Background()
 	db, err := store.OpenKeys(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if err := wholeIfKnown(ctx, db, url, logKey, stderr); err != nil {
+		return err
+	}
 	return f(ctx, db)
 }
