@@ -13,6 +13,7 @@ import (
 
 	"github.com/tanpu/tanpu/proof"
 	"github.com/tanpu/tanpu/rules/fault"
+	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/store"
 )
 
@@ -45,7 +46,11 @@ func Rotate(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 	}
 	vkey = r.keys[len(r.keys)-1]
 	if slices.Contains(named, vkey) {
-		return "", fault.New(fault.Conflict, "two keys sign already; end the first with: tanpu log retire")
+		last, err := lastKeyEvent(ctx, db, r.origin())
+		if err != nil {
+			return "", err
+		}
+		return "", fault.New(fault.Conflict, "two keys sign already: the log names the next one since %s; once all who check the log have seen it there, which takes weeks, the first ends with: tanpu log retire", day(last.At))
 	}
 	return vkey, db.AddLogKey(ctx, vkey, false, now.UnixMicro())
 }
@@ -91,6 +96,19 @@ func namedKeys(ctx context.Context, db *store.DB) ([]string, error) {
 	return keys, nil
 }
 
+// lastKeyEvent is what was recorded last of a log's keys after its first: that one came or ended. Nothing is zero.
+func lastKeyEvent(ctx context.Context, db *store.DB, origin string) (last record.Key, err error) {
+	recorded, err := db.LogKeys(ctx)
+	for _, k := range recorded {
+		if strings.HasPrefix(k.Key, origin+"+") {
+			last = k
+		}
+	}
+	return last, err
+}
+
+func day(at int64) string { return time.UnixMicro(at).UTC().Format(time.DateOnly) }
+
 // Retire ends the first of two keys, and returns its public half. The head that was signed last must be signed by the other one, and
 // so must the published one, which names it: whoever knows only the first key can learn of the other from that.
 //
@@ -104,6 +122,13 @@ func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 	last := len(r.keys) - 1
 	before := slices.DeleteFunc(slices.Clone(named), func(k string) bool { return k == r.keys[last] })
 	if len(before) == 0 || len(before) == len(named) {
+		last, err := lastKeyEvent(ctx, db, r.origin())
+		switch {
+		case err != nil:
+			return "", err
+		case len(before) == 0 && last.Ended:
+			return "", fault.New(fault.Conflict, "this has been done already: %s ended on %s, and one key signs", last.Key, day(last.At))
+		}
 		return "", fault.New(fault.Conflict, "the log has one key; make the next one first: tanpu log rotate")
 	}
 	l, _, err := db.Log(ctx)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/store"
 	"github.com/tanpu/tanpu/store/storetest"
 )
@@ -50,7 +51,7 @@ func TestRotate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := seal.Rotate(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "two keys sign already") {
+		if _, err := seal.Rotate(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "two keys sign already: the log names the next one since "+now.UTC().Format(time.DateOnly)+"; once all who check") {
 			t.Errorf("a third key was made: %v", err)
 		}
 		if _, err := seal.Retire(t.Context(), w.db, w.key, now); err == nil || !strings.Contains(err.Error(), "has not signed yet") {
@@ -66,6 +67,11 @@ func TestRotate(t *testing.T) {
 		}
 		if ended, err := seal.Retire(t.Context(), w.db, w.key, now); err != nil || ended != first {
 			t.Fatalf("retired %s, %v", ended, err)
+		}
+		// Asked again it says so: to tell whoever asks to make the next key first would begin another rotation.
+		want := "this has been done already: " + first + " ended on " + now.UTC().Format(time.DateOnly) + ", and one key signs"
+		if _, err := seal.Retire(t.Context(), w.db, w.key, now); fault.KindOf(err) != fault.Conflict || err.Error() != want {
+			t.Errorf("retired again: %v, want: %s", err, want)
 		}
 		step(t, s)
 		w.judge(1)
