@@ -123,7 +123,28 @@ func open(ctx context.Context, rawURL string, u use) (*DB, error) {
 		db.Close()
 		return nil, err
 	}
+	if u != reading {
+		if err := db.primary(ctx, db.read); err != nil {
+			db.Close()
+			return nil, err
+		}
+	}
 	return db, nil
+}
+
+// primary returns an error unless PostgreSQL takes what is written, which a standby does not, nor does a backup on its way back.
+func (db *DB) primary(ctx context.Context, q querier) error {
+	if db.engine != postgres {
+		return nil
+	}
+	var recovering bool
+	if err := q.QueryRowContext(ctx, "SELECT pg_is_in_recovery()").Scan(&recovering); err != nil {
+		return fmt.Errorf("asking whether the database can be written to: %w", err)
+	}
+	if recovering {
+		return fault.New(fault.Conflict, "the database is still recovering or is a standby; end that first (pg_promote)")
+	}
+	return nil
 }
 
 // Close lets go of the database.
@@ -442,6 +463,9 @@ func (db *DB) migrate(ctx context.Context, parts int) error {
 	defer release()
 	if db.engine == postgres {
 		defer conn.Raw(func(any) error { return driver.ErrBadConn }) // its rights are not the runtime's
+		if err := db.primary(ctx, conn); err != nil {
+			return err
+		}
 		if err := db.prepareRole(ctx, conn); err != nil {
 			return err
 		}
