@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -39,7 +40,11 @@ func (r *Reader) Close() { r.folder.close() }
 // Checkpoint is the log's last head, signed.
 func (r *Reader) Checkpoint(ctx context.Context) ([]byte, error) {
 	if r.server != nil {
-		return r.server.checkpoint(ctx)
+		text, err := r.server.get(ctx, checkpointFile, maxCheckpoint)
+		if refused := (*refusal)(nil); errors.As(err, &refused) && refused.absent {
+			return nil, fault.New(fault.NotFound, "there is no log at %s: nothing is at %s/%s", r.server.base, r.server.base, checkpointFile)
+		}
+		return text, broken(StepCheckpoint, checkpointFile, err)
 	}
 	text, err := r.folder.checkpoint()
 	if err == nil && text == nil {

@@ -29,6 +29,11 @@ func Backup(ctx context.Context, rawURL, out, keys string) (err error) {
 	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fault.New(fault.Conflict, "%s is there already: name a new file", out), err)
 	}
+	for _, name := range []string{out, keys} {
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return fault.New(fault.NotFound, "there is no folder %s to write %s to; make it first", filepath.Dir(name), filepath.Base(name))
+		}
+	}
 	db, err := OpenRead(ctx, rawURL) // it is one, and of this program's schema
 	if err != nil {
 		return err
@@ -181,12 +186,29 @@ func PutBack(rawURL, backup string) error {
 	return place(fresh, path)
 }
 
-// Keyless counts the accounts of a database, and those of them whose key is not there.
+// Keyless counts the accounts of a database that were not erased, and those of them whose key is not there.
 func (db *DB) Keyless(ctx context.Context) (accounts, keyless int64, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT count(*), count(*) - count(k.account) FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account").
-		Scan(&accounts, &keyless)
+	forgotten, err := erasedNames(ctx, db.read)
 	if err != nil {
+		return 0, 0, err
+	}
+	if err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM account").Scan(&accounts); err != nil {
 		return 0, 0, fmt.Errorf("counting accounts: %w", err)
+	}
+	err = eachRow(ctx, db.read, func(scan func(...any) error) error {
+		var part, account int64
+		if err := scan(&part, &account); err != nil {
+			return err
+		}
+		if e := forgotten[part]; e != nil && e.names[claim.ErasedName(account, e.secret)] {
+			accounts-- // its key was destroyed
+		} else {
+			keyless++
+		}
+		return nil
+	}, "SELECT a.part, a.account FROM account a LEFT JOIN account_key k ON k.part = a.part AND k.account = a.account WHERE k.account IS NULL")
+	if err != nil {
+		return 0, 0, fmt.Errorf("counting accounts without a key: %w", err)
 	}
 	return accounts, keyless, nil
 }
@@ -252,9 +274,9 @@ type erased struct {
 	names  map[ledger.Hash]bool
 }
 
-func erasedNames(ctx context.Context, tx *sql.Tx) (map[int64]*erased, error) {
+func erasedNames(ctx context.Context, q queryer) (map[int64]*erased, error) {
 	list := map[int64]*erased{}
-	err := eachRow(ctx, tx, func(scan func(...any) error) error {
+	err := eachRow(ctx, q, func(scan func(...any) error) error {
 		var part int64
 		var secret, name []byte
 		if err := scan(&part, &secret, &name); err != nil {

@@ -59,7 +59,7 @@ func runRestore(args []string, stdout, stderr io.Writer) int {
 	if o.json {
 		return status(json.NewEncoder(stdout).Encode(report), stderr)
 	}
-	return status(tellRestored(stdout, report), stderr)
+	return status(report.tell(stdout, o.drill), stderr)
 }
 
 func (o *restoreCommand) flags(flags *flag.FlagSet, stderr io.Writer) {
@@ -83,7 +83,13 @@ meanwhile. See docs/runbook.md.
 	o.logKey = logKeyFlag(flags)
 }
 
-func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restore.Report, error) {
+// restored is what came of it.
+type restored struct {
+	*restore.Report
+	Keyless int64 `json:"keyless"` // accounts, but for those erased, whose key is not there
+}
+
+func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restored, error) {
 	documents, err := o.texts()
 	if err != nil {
 		return nil, err
@@ -110,12 +116,13 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restore.Re
 		return nil, err
 	}
 	defer done()
-	report, err := restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
+	report := new(restored)
+	report.Report, err = restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if o.drill {
-		return report, nil
+	if _, report.Keyless, err = db.Keyless(ctx); err != nil || o.drill {
+		return report, err
 	}
 	// What was lost is in the log before anything new is judged.
 	s, err := seal.New(ctx, seal.Config{DB: db, Signer: signer, Log: slog.New(slog.NewJSONHandler(stderr, nil))})
@@ -172,11 +179,11 @@ func openSource(ctx context.Context, from string) (restore.Source, func(), error
 	return r, r.Close, nil
 }
 
-// tellRestored tells a person what was brought back, what is lost, and what is left to do.
-func tellRestored(w io.Writer, r *restore.Report) error {
+// tell tells a person what was brought back, what is lost, and what is left to do.
+func (r *restored) tell(w io.Writer, drill bool) error {
 	if r.From == r.To {
 		_, err := fmt.Fprintf(w, "log %s: the database has all %s entries that were signed\n", r.Log, thousands(r.To))
-		return err
+		return errors.Join(err, r.tellKeyless(w))
 	}
 	fmt.Fprintf(w, "log %s: from %s entries to %s\n", r.Log, thousands(r.From), thousands(r.To))
 	fmt.Fprintf(w, "  %s batches hold their numbers without their claims, %s of them corrections\n", thousands(r.Batches), thousands(r.Corrections))
@@ -188,7 +195,27 @@ func tellRestored(w io.Writer, r *restore.Report) error {
 	if r.Erased > 0 {
 		fmt.Fprintf(w, "  %s accounts had been erased since the backup, and are again\n", thousands(r.Erased))
 	}
-	_, err := fmt.Fprint(w, "Partners report again what they reported since the backup, and take back again what they took back: each claim counts once.\n"+
-		"Members who were linked since are linked again. Prove the database with tanpu audit.\n")
+	if err := r.tellKeyless(w); err != nil {
+		return err
+	}
+	if drill {
+		_, err := fmt.Fprint(w, "This was a drill: prove the database with tanpu audit, and remove it.\n")
+		return err
+	}
+	_, err := fmt.Fprint(w, `What is to be done now, in this order:
+  1. Prove the database: tanpu audit.
+  2. Revoke again the partners' keys that were revoked since the backup, which are in force again: tanpu partner-key revoke.
+  3. Link again the members who joined since the backup, with the consent's own "since"; their partners must use the new subs.
+  4. Then tell partners to report again what they reported since the backup, and to take back again what they took back: each
+     claim counts once.
+`)
+	return err
+}
+
+func (r *restored) tellKeyless(w io.Writer) error {
+	if r.Keyless == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "  %s accounts have no key here: nothing can be proved or corrected of what the database has of them; if a file has their keys: tanpu restore --keys\n", thousands(r.Keyless))
 	return err
 }

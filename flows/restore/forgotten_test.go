@@ -117,6 +117,9 @@ func TestForgottenKeyless(t *testing.T) {
 	if _, _, err := w.db.Account(t.Context(), id); fault.KindOf(err) != fault.Gone {
 		t.Errorf("account %s: %v", id, err)
 	}
+	if accounts, keyless, err := w.db.Keyless(t.Context()); err != nil || accounts == 0 || keyless != 0 { // its key is not missing, it was destroyed
+		t.Errorf("of %d accounts %d have no key, %v", accounts, keyless, err)
+	}
 	ends := 0
 	texts, err := w.db.LogEntries(t.Context(), 1, 0, int(w.last()))
 	if err != nil {

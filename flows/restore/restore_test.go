@@ -926,6 +926,9 @@ func TestBackup(t *testing.T) {
 	if a := w.clean(); a.Keyless != a.Claims || a.Claims < 20 {
 		t.Errorf("of %d claims %d have no key", a.Claims, a.Keyless)
 	}
+	if accounts, keyless, err := w.db.Keyless(t.Context()); err != nil || accounts != 30 || keyless != 30 {
+		t.Errorf("of %d accounts %d have no key, %v", accounts, keyless, err)
+	}
 	if n, err := w.db.AddKeys(t.Context(), keys); err != nil || n != 30 {
 		t.Errorf("brought %d keys back, %v", n, err)
 	}
