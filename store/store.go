@@ -55,6 +55,7 @@ type DB struct {
 	runtime      string         // PostgreSQL: the role that connections take on
 	readers      int            // SQLite: how many desks read
 	random       io.Reader      // where keys and links' numbers come from
+	drill        bool           // opened for a drill
 	taking       bool           // SQLite: several take turns, in one process; see OpenSimulated
 }
 
@@ -77,6 +78,9 @@ func Create(ctx context.Context, rawURL string, parts int) (*DB, error) {
 	if err = db.migrate(ctx, parts); err == nil {
 		err = db.load(ctx)
 	}
+	if err == nil {
+		err = db.real(ctx)
+	}
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("making the database: %w", err)
@@ -92,6 +96,7 @@ const (
 	keeping     // adding API keys beside a process that writes
 	writing
 	restoring // writing, while nobody else does
+	drilling  // the same, to a database that is never to be served
 	making    // writing, to a database that need not be there yet
 )
 
@@ -125,6 +130,12 @@ func open(ctx context.Context, rawURL string, u use) (*DB, error) {
 	}
 	if u != reading {
 		if err := db.primary(ctx, db.read); err != nil {
+			db.Close()
+			return nil, err
+		}
+	}
+	if u != reading && u != drilling {
+		if err := db.real(ctx); err != nil {
 			db.Close()
 			return nil, err
 		}
@@ -302,7 +313,7 @@ func connectPostgres(rawURL string, u use) (*DB, error) {
 	switch u {
 	case reading, keeping:
 		config.RuntimeParams["application_name"] = "tanpu beside"
-	case restoring:
+	case restoring, drilling:
 		config.RuntimeParams["application_name"] = "tanpu restore"
 	}
 	config.RuntimeParams["timezone"] = "UTC"

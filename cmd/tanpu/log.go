@@ -132,9 +132,9 @@ func runLog(args []string, stdout, stderr io.Writer) int {
 		return status(err, stderr)
 	}
 	ctx := context.Background()
-	open := store.OpenRead
-	if args[0] == "rotate" || args[0] == "retire" {
-		open = store.OpenKeys
+	open := store.OpenKeys // which no drill's database is opened by, though trust only reads it
+	if args[0] == "show" {
+		open = store.OpenRead
 	}
 	db, err := open(ctx, *url)
 	if err != nil {

@@ -78,7 +78,7 @@ meanwhile. See docs/runbook.md.
 	flags.StringVar(&o.keys, "keys", "", "bring the accounts' keys back from this file, which tanpu backup wrote")
 	flags.BoolVar(&o.keyless, "without-keys", false, "go on without the accounts' keys, if they are lost: nothing can be proved or corrected of what the database has of them")
 	flags.BoolVar(&o.sumless, "without-sums", false, "go on without the texts of what restatements came to, where nobody has them: tanpu method apply adds up what stands, and publishes that")
-	flags.BoolVar(&o.drill, "drill", false, "sign nothing: to prove a backup in another place, beside the server of the real database; --log-key is that one's")
+	flags.BoolVar(&o.drill, "drill", false, "sign nothing, and mark the database as one that is never served: to prove a backup in another place, beside the server of the real database; --log-key is that one's")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	o.logKey = logKeyFlag(flags)
 }
@@ -94,12 +94,19 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restored, 
 	if err != nil {
 		return nil, err
 	}
+	open := store.OpenRestore
+	if o.drill {
+		if err := o.elsewhere(); err != nil {
+			return nil, err
+		}
+		open = store.OpenDrill
+	}
 	if o.backup != "" {
 		if err := store.PutBack(o.url, o.backup); err != nil {
 			return nil, err
 		}
 	}
-	db, err := store.OpenRestore(ctx, o.url)
+	db, err := open(ctx, o.url)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +124,11 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restored, 
 	}
 	defer done()
 	report := new(restored)
-	report.Report, err = restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Drill: o.drill, Progress: auditProgress(stderr, "entries")}, time.Now())
+	report.Report, err = restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Progress: auditProgress(stderr, "entries")}, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if _, report.Keyless, err = db.Keyless(ctx); err != nil || o.drill {
+	if _, report.Keyless, err = db.Keyless(ctx); err != nil || o.drill || report.Followed {
 		return report, err
 	}
 	// What was lost is in the log before anything new is judged.
@@ -130,6 +137,26 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restored, 
 		more, err = s.Step(ctx, time.Now())
 	}
 	return report, err
+}
+
+// elsewhere refuses a drill in the place of the real database, which could not be served any more. That one has its log's key or last
+// head beside it, where it is a file.
+func (o *restoreCommand) elsewhere() error {
+	path, ok := strings.CutPrefix(o.url, "sqlite:")
+	if !ok {
+		return nil
+	}
+	for _, suffix := range []string{".log-key", ".log-key.head"} {
+		if file := strings.TrimPrefix(path, "//") + suffix; fileExists(file) {
+			return fault.New(fault.Conflict, "a drill is made in another place than the real database, and this seems to be that one's, for %s is there; name the real one's key with --log-key", file)
+		}
+	}
+	return nil
+}
+
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // bringKeys makes sure of the accounts' keys, which backups leave out.
@@ -183,6 +210,9 @@ func openSource(ctx context.Context, from string) (restore.Source, func(), error
 func (r *restored) tell(w io.Writer, drill bool) error {
 	if r.From == r.To {
 		_, err := fmt.Fprintf(w, "log %s: the database has all %s entries that were signed\n", r.Log, thousands(r.To))
+		if err == nil && r.Followed {
+			err = tellNext(w)
+		}
 		return errors.Join(err, r.tellKeyless(w))
 	}
 	fmt.Fprintf(w, "log %s: from %s entries to %s\n", r.Log, thousands(r.From), thousands(r.To))
@@ -197,6 +227,9 @@ func (r *restored) tell(w io.Writer, drill bool) error {
 	}
 	if err := r.tellKeyless(w); err != nil {
 		return err
+	}
+	if r.Followed {
+		return tellNext(w)
 	}
 	if drill {
 		_, err := fmt.Fprint(w, "This was a drill: prove the database with tanpu audit, and remove it.\n")
@@ -217,5 +250,10 @@ func (r *restored) tellKeyless(w io.Writer) error {
 		return nil
 	}
 	_, err := fmt.Fprintf(w, "  %s accounts have no key here: nothing can be proved or corrected of what the database has of them; if a file has their keys: tanpu restore --keys\n", thousands(r.Keyless))
+	return err
+}
+
+func tellNext(w io.Writer) error {
+	_, err := fmt.Fprint(w, "Another log goes on from this one, which stays as it is. Restore that one next, from a copy of it and with its key: it will say what was lost of both.\n")
 	return err
 }

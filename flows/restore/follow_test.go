@@ -14,6 +14,7 @@ import (
 	"github.com/tanpu/tanpu/flows/seal"
 	"github.com/tanpu/tanpu/mirror"
 	"github.com/tanpu/tanpu/proof"
+	"github.com/tanpu/tanpu/rules/fault"
 	"github.com/tanpu/tanpu/rules/ledger"
 	"github.com/tanpu/tanpu/rules/record"
 	"github.com/tanpu/tanpu/store/storetest"
@@ -149,52 +150,96 @@ func (w *world) forged(text []byte, vkey string) {
 	}
 }
 
-// A backup from before another log went on is brought forward by the old log's copy and key first, and then by the new one's.
+// A backup from before another log went on is brought forward by the old log's copy and key first, and then by the new one's. Nothing is
+// added to the old log: the new one says what was lost of both, and goes on from its own losses, which are of another disaster.
 func TestRestoreFollowed(t *testing.T) {
-	w, first, second := newWorld(t, storetest.SQLite(t)), t.TempDir(), t.TempDir()
-	w.judge(10)
+	storetest.Each(t, func(t *testing.T, url string) {
+		w, first, second := newWorld(t, url), t.TempDir(), t.TempDir()
+		w.judge(10)
+		w.seal()
+		putBack := w.backup()
+		w.judge(10)
+		w.seal()
+		w.judge(3) // committed, and taken in when the other log begins
+		old := w.signer().Last()
+		vkey := w.follow("example.org/log2")
+		later := w.backup()
+		w.judge(5)
+		w.seal()
+		w.mirror(second)
+		later()
+		if r, err := w.restore(w.copyOf(second)); err != nil || r.Batches != 5 || r.Lost == 0 || r.Followed {
+			t.Fatalf("the new log: %+v, %v", r, err)
+		}
+		w.seal()
+		w.judge(10)
+		w.seal()
+		w.mirror(second)
+		served := strings.TrimSuffix(w.serve(), "/log") + "/logs/1"
+		if _, err := mirror.Run(t.Context(), mirror.Config{URL: served, Dir: first, Pause: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+
+		putBack()
+		if _, err := w.restore(w.copyOf(second)); err == nil || !strings.Contains(err.Error(), "restore that one first") {
+			t.Errorf("the new log was restored before the old one: %v", err)
+		}
+		key := w.key
+		w.key += ".log1"
+		head := w.signer().Last()
+		for _, batches := range []int64{13, 0} { // again changes nothing
+			if r, err := w.restore(w.copyOf(first)); err != nil || r.Batches != batches || r.Lost != 0 || !r.Followed {
+				t.Fatalf("the old log: %+v, %v", r, err)
+			}
+			if l, _, err := w.db.Log(t.Context()); err != nil || l.Size != head.Size || w.signer().Last().Size != head.Size || head.Size <= old.Size {
+				t.Fatalf("the old log has %d entries, and %d were signed, %v; want %d", l.Size, w.signer().Last().Size, err, head.Size)
+			}
+		}
+		w.key = key
+		if r, err := w.restore(w.copyOf(second)); err != nil || r.Batches != 15 || r.Lost == 0 || r.Followed {
+			t.Fatalf("the new log: %+v, %v", r, err)
+		}
+		w.seal()
+		for range 2 {
+			for _, c := range w.all {
+				w.report(c)
+			}
+		}
+		w.seal()
+		if a := w.clean(); a.Held.Batches != 28 {
+			t.Errorf("%d batches are held", a.Held.Batches)
+		}
+		if m := w.mirror(second); !says(m.Notes, "what was in 28 batches and 0 consents is lost") {
+			t.Errorf("the new log says %q", m.Notes)
+		}
+		var want int64
+		for _, mg := range w.mg {
+			want += mg
+		}
+		if got := w.credited(); got != want {
+			t.Errorf("members hold %d mg, want %d", got, want)
+		}
+		if _, err := w.proves(w.receipt("1", ""), vkey); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A key that is named like one that was put away, without that of the log that goes on beside it, is nobody's to guess about.
+func TestRestoreNamedFollowed(t *testing.T) {
+	w, copied := newWorld(t, storetest.SQLite(t)), t.TempDir()
+	w.judge(5)
 	w.seal()
-	putBack := w.backup()
-	w.judge(10)
-	w.seal()
-	w.mirror(first)
-	vkey := w.follow("example.org/log2")
-	w.judge(10)
-	w.seal()
-	w.mirror(second)
-	putBack()
-	if _, err := w.restore(w.copyOf(second)); err == nil || !strings.Contains(err.Error(), "restore that one first") {
-		t.Errorf("the new log was restored before the old one: %v", err)
-	}
+	w.mirror(copied)
 	key := w.key
 	w.key += ".log1"
-	if r, err := w.restore(w.copyOf(first)); err != nil || r.Batches != 10 {
-		t.Fatalf("the old log: %+v, %v", r, err)
-	}
-	w.key = key
-	if r, err := w.restore(w.copyOf(second)); err != nil || r.Batches != 10 {
-		t.Fatalf("the new log: %+v, %v", r, err)
-	}
-	w.seal()
-	for range 2 {
-		for _, c := range w.all {
-			w.report(c)
+	for _, name := range []string{"", ".head"} {
+		if err := os.Rename(key+name, w.key+name); err != nil {
+			t.Fatal(err)
 		}
 	}
-	w.seal()
-	if a := w.clean(); a.Held.Batches != 20 {
-		t.Errorf("%d batches are held", a.Held.Batches)
-	}
-	w.mirror(second)
-	var want int64
-	for _, mg := range w.mg {
-		want += mg
-	}
-	if got := w.credited(); got != want {
-		t.Errorf("members hold %d mg, want %d", got, want)
-	}
-	if _, err := w.proves(w.receipt("1", ""), vkey); err != nil {
-		t.Error(err)
+	if _, err := w.restore(w.copyOf(copied)); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "put that one's key beside it") {
+		t.Errorf("it was restored: %v", err)
 	}
 }
 

@@ -41,7 +41,7 @@ func (r *restoring) forward(ctx context.Context, now time.Time) error {
 			return err
 		}
 		size := tx.Size + int64(len(items))
-		if size == r.head.Size {
+		if size == r.head.Size && !r.report.Followed {
 			n, err := tx.CoverLosses(ctx, r.DB.Parts, now.UnixMicro())
 			if err != nil {
 				return err

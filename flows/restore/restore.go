@@ -6,6 +6,9 @@
 // numbers: what was under their roots is lost, and credited nowhere, so that whoever reported it reports it again and
 // it counts once. The log then says what was lost.
 //
+// A log that another one goes on from (see seal.Follow) is brought forward first, and then that one. Nothing is added to the first: the
+// next cites it as it is, and says what was lost of both.
+//
 // What is true if we die on the way: each transaction extends the log together with the rows that its entries are of, and
 // the last one also records what was lost. Until that one no server starts on the database, for its log is shorter than
 // the head that was signed; the same command again goes on.
@@ -48,7 +51,6 @@ type Config struct {
 	Documents   [][]byte // texts that may have been published since: the log has their hashes only
 	WithoutSums bool     // go on without the texts of what restatements came to, where nobody has them
 	AtOnce      int      // entries of a transaction; 0 for 2000
-	Drill       bool     // the database is only to be proved, beside the one that is served: nothing changes of what the signer knows
 	Progress    func(share float64, entries int64)
 }
 
@@ -66,8 +68,9 @@ type Report struct {
 	Documents   int64  `json:"documents"`
 	Textless    int64  `json:"textless"` // of these: what restatements came to, of which the text is lost
 	Totals      int64  `json:"totals"`
-	Erased      int64  `json:"erased"` // accounts, of which those that are here were erased again
-	Lost        int    `json:"lost"`   // entries by which the log will say what is lost
+	Erased      int64  `json:"erased"`   // accounts, of which those that are here were erased again
+	Lost        int    `json:"lost"`     // entries by which the log will say what is lost
+	Followed    bool   `json:"followed"` // another log goes on from this one, and is to be restored next: it says what is lost of both
 }
 
 // Run brings the database forward. Nobody else may write to it meanwhile.
@@ -183,10 +186,14 @@ func (r *restoring) open(ctx context.Context) error {
 		return fault.New(fault.Conflict, "the head of what is to be restored from does not hold: %v", err)
 	}
 	r.shown = r.head
+	followed, err := r.Signer.Followed(r.log.Number)
+	if err != nil {
+		return err
+	}
 	if r.last = r.Signer.Last(); r.head.Size < r.last.Size { // its entries can be there all the same
 		r.head, r.text = r.last, r.Signer.Checkpoint()
 	}
-	r.report = Report{Log: r.log.Origin, From: r.log.Size, To: max(r.log.Size, r.head.Size)}
+	r.report = Report{Log: r.log.Origin, From: r.log.Size, To: max(r.log.Size, r.head.Size), Followed: followed}
 	return nil
 }
 
@@ -270,8 +277,9 @@ func (r *restoring) bring(ctx context.Context, now time.Time) error {
 	if err := r.endings(ctx); err != nil {
 		return err
 	}
-	// From here on no server takes the database for whole, whatever head it knew before.
-	if !r.Drill {
+	// From here on no server takes the database for whole, whatever head it knew before. A drill's is served by none, and what the signer
+	// knows is of the real one.
+	if !r.DB.Drill() {
 		if err := r.Signer.Remember(r.text, r.last); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/tanpu/tanpu/proof"
@@ -156,7 +157,7 @@ func install(next, file string, before int) error {
 		if _, err := os.Stat(next + name); errors.Is(err, fs.ErrNotExist) {
 			continue // one that died on the way has done it
 		}
-		if err := os.Rename(file+name, fmt.Sprintf("%s.log%d%s", file, before, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(file+name, file+putAway(before)+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err := os.Rename(next+name, file+name); err != nil {
@@ -164,4 +165,25 @@ func install(next, file string, before int) error {
 		}
 	}
 	return nil
+}
+
+// putAway is what the name of a log's key ends with once another log goes on.
+func putAway(log int) string { return fmt.Sprintf(".log%d", log) }
+
+// Followed reports whether the key is one that Follow put away: by its name, for a database from before knows nothing of the
+// log that goes on. That one's key lies beside it, and is another log's.
+func (s *Signer) Followed(log int) (bool, error) {
+	file := strings.TrimSuffix(s.file, headSuffix)
+	next, ok := strings.CutSuffix(file, putAway(log))
+	if !ok {
+		return false, nil
+	}
+	n, err := loadKeys(next, "")
+	if err == nil && n.Origin() == s.Origin() {
+		err = fmt.Errorf("that is the key of %s too", n.Origin())
+	}
+	if err != nil {
+		return false, fault.New(fault.Conflict, "%s is named like the key of a log from which another one goes on; put that one's key beside it, as %s, or name this one otherwise if no log goes on from its own: %v", file, next, err)
+	}
+	return true, nil
 }

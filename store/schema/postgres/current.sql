@@ -133,6 +133,11 @@ CREATE TABLE document (
   PRIMARY KEY (rulebook)
 );
 GRANT INSERT, SELECT ON document TO {runtime};
+CREATE TABLE drill (
+  at bigint NOT NULL,
+  PRIMARY KEY (at)
+);
+GRANT INSERT, SELECT ON drill TO {runtime};
 CREATE TABLE erasing (
   part integer NOT NULL,
   account bigint NOT NULL,

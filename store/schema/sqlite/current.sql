@@ -78,6 +78,9 @@ CREATE TABLE document (
 ) STRICT;
 CREATE TRIGGER document_no_delete BEFORE DELETE ON document BEGIN SELECT RAISE(ABORT, 'document is append-only'); END;
 CREATE TRIGGER document_no_update BEFORE UPDATE ON document BEGIN SELECT RAISE(ABORT, 'document is append-only'); END;
+CREATE TABLE drill (at INTEGER NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TRIGGER drill_no_delete BEFORE DELETE ON drill BEGIN SELECT RAISE(ABORT, 'drill is append-only'); END;
+CREATE TRIGGER drill_no_update BEFORE UPDATE ON drill BEGIN SELECT RAISE(ABORT, 'drill is append-only'); END;
 CREATE TABLE erasing (
   part INTEGER NOT NULL, account INTEGER NOT NULL, at INTEGER NOT NULL, open INTEGER NOT NULL,
   PRIMARY KEY (part, account)
