@@ -25,7 +25,7 @@ import (
 type restoreCommand struct {
 	url, backup, keys, from string
 	keyless, json, drill    bool
-	sumless                 bool
+	sumless, behind         bool
 	logKey                  *string
 	documents               []string
 }
@@ -78,6 +78,7 @@ meanwhile. See docs/runbook.md.
 	flags.StringVar(&o.keys, "keys", "", "bring the accounts' keys back from this file, which tanpu backup wrote")
 	flags.BoolVar(&o.keyless, "without-keys", false, "go on without the accounts' keys, if they are lost: nothing can be proved or corrected of what the database has of them")
 	flags.BoolVar(&o.sumless, "without-sums", false, "go on without the texts of what restatements came to, where nobody has them: tanpu method apply adds up what stands, and publishes that")
+	flags.BoolVar(&o.behind, "behind", false, "go on as far as FROM goes, where nobody has all that was signed: then another log has to begin (tanpu log follow --though-older)")
 	flags.BoolVar(&o.drill, "drill", false, "sign nothing, and mark the database as one that is never served: to prove a backup in another place, beside the server of the real database; --log-key is that one's")
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON")
 	o.logKey = logKeyFlag(flags)
@@ -124,11 +125,11 @@ func (o *restoreCommand) run(ctx context.Context, stderr io.Writer) (*restored, 
 	}
 	defer done()
 	report := new(restored)
-	report.Report, err = restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Progress: auditProgress(stderr, "entries")}, time.Now())
+	report.Report, err = restore.Run(ctx, restore.Config{DB: db, Signer: signer, Source: from, Documents: documents, WithoutSums: o.sumless, Behind: o.behind, Progress: auditProgress(stderr, "entries")}, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if _, report.Keyless, err = db.Keyless(ctx); err != nil || o.drill || report.Followed {
+	if _, report.Keyless, err = db.Keyless(ctx); err != nil || o.drill || report.Followed || report.Beyond > 0 {
 		return report, err
 	}
 	// What was lost is in the log before anything new is judged.
@@ -230,6 +231,10 @@ func (r *restored) tell(w io.Writer, drill bool) error {
 	}
 	if r.Followed {
 		return tellNext(w)
+	}
+	if r.Beyond > 0 && !drill {
+		_, err := fmt.Fprintf(w, "%s more entries were signed, and nobody has them: this log cannot go on. Begin another one next: tanpu log follow --though-older\n", thousands(r.Beyond))
+		return err
 	}
 	if drill {
 		_, err := fmt.Fprint(w, "This was a drill: prove the database with tanpu audit, and remove it.\n")

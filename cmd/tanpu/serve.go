@@ -48,6 +48,12 @@ func runServe(args []string, _, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "tanpu serve: say with --host what partners call this server: at %s it would take requests that they signed for another one\n", *listen)
 		return 2
 	}
+	for _, h := range hostsOf(*hosts) {
+		if strings.ContainsAny(h, "/ @") {
+			fmt.Fprintf(stderr, "tanpu serve: --host is a name, with a port if it has one (tanpu.example.org), and not %s\n", h)
+			return 2
+		}
+	}
 	if *profile != "" {
 		stop, err := startProfile(*profile)
 		if err != nil {

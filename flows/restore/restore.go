@@ -50,6 +50,7 @@ type Config struct {
 	Source      Source
 	Documents   [][]byte // texts that may have been published since: the log has their hashes only
 	WithoutSums bool     // go on without the texts of what restatements came to, where nobody has them
+	Behind      bool     // go on as far as the source has it, though more was signed: another log has to begin then
 	AtOnce      int      // entries of a transaction; 0 for 2000
 	Progress    func(share float64, entries int64)
 }
@@ -71,6 +72,7 @@ type Report struct {
 	Erased      int64  `json:"erased"`   // accounts, of which those that are here were erased again
 	Lost        int    `json:"lost"`     // entries by which the log will say what is lost
 	Followed    bool   `json:"followed"` // another log goes on from this one, and is to be restored next: it says what is lost of both
+	Beyond      int64  `json:"beyond"`   // entries that were signed and that nobody has: another log has to begin, which says what is lost
 }
 
 // Run brings the database forward. Nobody else may write to it meanwhile.
@@ -97,6 +99,9 @@ func Run(ctx context.Context, c Config, now time.Time) (*Report, error) {
 	}
 	if _, err := erase.New(c.DB).Finish(ctx, now); err != nil { // whom the log has forgotten must not come back with a backup
 		return nil, err
+	}
+	if r.report.Beyond > 0 {
+		return &r.report, nil // no server may start on it before another log has begun
 	}
 	return &r.report, seal.Check(ctx, c.DB, c.Signer)
 }
@@ -190,10 +195,16 @@ func (r *restoring) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.last = r.Signer.Last(); r.head.Size < r.last.Size { // its entries can be there all the same
+	beyond := int64(0)
+	switch r.last = r.Signer.Last(); {
+	case r.head.Size >= r.last.Size && r.Behind:
+		return fault.New(fault.Conflict, "what is to be restored from has all %d entries that were signed: restore it as it is, and the log goes on", r.last.Size)
+	case r.head.Size < r.last.Size && r.Behind:
+		beyond = r.last.Size - r.head.Size
+	case r.head.Size < r.last.Size: // its entries can be there all the same
 		r.head, r.text = r.last, r.Signer.Checkpoint()
 	}
-	r.report = Report{Log: r.log.Origin, From: r.log.Size, To: max(r.log.Size, r.head.Size), Followed: followed}
+	r.report = Report{Log: r.log.Origin, From: r.log.Size, To: max(r.log.Size, r.head.Size), Followed: followed, Beyond: beyond}
 	return nil
 }
 
@@ -279,7 +290,7 @@ func (r *restoring) bring(ctx context.Context, now time.Time) error {
 	}
 	// From here on no server takes the database for whole, whatever head it knew before. A drill's is served by none, and what the signer
 	// knows is of the real one.
-	if !r.DB.Drill() {
+	if !r.DB.Drill() && r.report.Beyond == 0 {
 		if err := r.Signer.Remember(r.text, r.last); err != nil {
 			return err
 		}
