@@ -45,7 +45,7 @@ arrows:
 # would take too long with it, because it is one thing after the other or because there is too much of it, runs without.
 test:
 	scripts/compiler
-	CGO_ENABLED=1 scripts/postgres run --fast go test -race ./...
+	CGO_ENABLED=1 scripts/postgres run --fast go test -race -p 3 ./... # one of them waits most of the time
 	GOGC=800 scripts/postgres run --fast go test -count=1 ./flows/audit ./flows/restore ./flows/simulate
 	GOGC=800 scripts/postgres run --fast go test -count=1 -run "KnownAnswers|Doubled|Faults" ./flows/importing ./flows/restate ./store
 
