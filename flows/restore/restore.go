@@ -100,10 +100,13 @@ func Run(ctx context.Context, c Config, now time.Time) (*Report, error) {
 	if _, err := erase.New(c.DB).Finish(ctx, now); err != nil { // whom the log has forgotten must not come back with a backup
 		return nil, err
 	}
-	if r.report.Beyond > 0 {
-		return &r.report, nil // no server may start on it before another log has begun
+	if r.report.Beyond == 0 { // else no server may start on it before another log has begun
+		if err := seal.Check(ctx, c.DB, c.Signer); err != nil {
+			return &r.report, err
+		}
 	}
-	return &r.report, seal.Check(ctx, c.DB, c.Signer)
+	// One that died before this has all entries, and its published head is an older one.
+	return &r.report, c.DB.PublishCheckpoint(ctx, r.log.Number, r.head.Size, string(r.text))
 }
 
 // Database is a source: another database of the same log, a damaged one, say, of which its log can still be read.
@@ -303,7 +306,7 @@ func (r *restoring) bring(ctx context.Context, now time.Time) error {
 			r.Progress(float64(r.log.Size-r.report.From)/float64(r.head.Size-r.report.From), r.log.Size-r.report.From)
 		}
 	}
-	return r.DB.PublishCheckpoint(ctx, r.log.Number, r.head.Size, string(r.text))
+	return nil
 }
 
 // ask asks for texts that are not here. What people decided on is not to be done without, for claims are judged by it. What a restatement
