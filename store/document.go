@@ -19,7 +19,7 @@ type Document struct {
 	At       int64  // µs UTC
 }
 
-// Held reports whether the document holds its number, and its text was lost. See record.Document.Derived.
+// Held reports whether the document holds its number, and its text was lost. See record.Derived.
 func (d *Document) Held() bool { return len(d.Body) == 0 }
 
 // Documents lists what is published up to a rulebook number, in order.

@@ -44,11 +44,12 @@ func runServe(args []string, _, stderr io.Writer) int {
 	if err := parse(flags, args, "db"); err != nil {
 		return status(err, stderr)
 	}
-	if len(hostsOf(*hosts)) == 0 && !*sandbox && !loopback(*listen) {
+	names := hostsOf(*hosts)
+	if len(names) == 0 && !*sandbox && !loopback(*listen) {
 		fmt.Fprintf(stderr, "tanpu serve: say with --host what partners call this server: at %s it would take requests that they signed for another one\n", *listen)
 		return 2
 	}
-	for _, h := range hostsOf(*hosts) {
+	for _, h := range names {
 		if strings.ContainsAny(h, "/ @") {
 			fmt.Fprintf(stderr, "tanpu serve: --host is a name, with a port if it has one (tanpu.example.org), and not %s\n", h)
 			return 2
@@ -85,7 +86,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 	if err != nil {
 		return status(fmt.Errorf("cannot answer at %s: %w", *listen, err), stderr)
 	}
-	way := api.Config{Sandbox: *sandbox, Hosts: hostsOf(*hosts), Witnesses: witnesses.keys(), Metrics: api.NewMetrics()}
+	way := api.Config{Sandbox: *sandbox, Hosts: names, Witnesses: witnesses.keys(), Metrics: api.NewMetrics()}
 	if *watched != "" {
 		l, err := net.Listen("tcp", *watched)
 		if err != nil {

@@ -36,7 +36,7 @@ func (p *partition) readLosses(ctx context.Context) error {
 
 // isLost reports whether something is recorded as lost.
 func (p *partition) isLost(stream string, number int64) bool {
-	return slices.ContainsFunc(p.lost[stream], func(l record.Lost) bool { return l.From <= number && number <= l.To })
+	return slices.ContainsFunc(p.lost[stream], func(l record.Lost) bool { return l.Covers(number) })
 }
 
 // heldBatch checks a batch of which nothing is left but its record.
@@ -71,8 +71,8 @@ func (a *audit) heldTexts(ctx context.Context, documents []store.Document) (map[
 	})
 	held := map[int64]bool{}
 	for _, d := range documents {
-		said := slices.ContainsFunc(lost, func(l record.Lost) bool { return l.From <= d.Rulebook && d.Rulebook <= l.To })
-		if !said || !d.Held() || !(&record.Document{Kind: d.Kind}).Derived() {
+		said := slices.ContainsFunc(lost, func(l record.Lost) bool { return l.Covers(d.Rulebook) })
+		if !said || !d.Held() || !record.Derived(d.Kind) {
 			continue
 		}
 		held[d.Rulebook] = true

@@ -316,11 +316,12 @@ func (r *restoring) ask() error {
 	without := ""
 	for i := range r.missing {
 		d := &r.missing[i]
-		gone := slices.ContainsFunc(r.lost, func(l record.Lost) bool { return l.From <= d.Rulebook && d.Rulebook <= l.To })
-		if d.Derived() && (r.WithoutSums || gone) {
+		gone := slices.ContainsFunc(r.lost, func(l record.Lost) bool { return l.Covers(d.Rulebook) })
+		derived := record.Derived(d.Kind)
+		if derived && (r.WithoutSums || gone) {
 			continue
 		}
-		if d.Derived() {
+		if derived {
 			without = "\nwhat a restatement came to (restated) can be done without if nobody has its text: --without-sums"
 		}
 		list = append(list, fmt.Sprintf("  %s %s, SHA-256 %s", d.Kind, d.Name, d.SHA256))

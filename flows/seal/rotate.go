@@ -122,12 +122,12 @@ func Retire(ctx context.Context, db *store.DB, file string, now time.Time) (vkey
 	last := len(r.keys) - 1
 	before := slices.DeleteFunc(slices.Clone(named), func(k string) bool { return k == r.keys[last] })
 	if len(before) == 0 || len(before) == len(named) {
-		last, err := lastKeyEvent(ctx, db, r.origin())
+		event, err := lastKeyEvent(ctx, db, r.origin())
 		switch {
 		case err != nil:
 			return "", err
-		case len(before) == 0 && last.Ended:
-			return "", fault.New(fault.Conflict, "this has been done already: %s ended on %s, and one key signs", last.Key, day(last.At))
+		case len(before) == 0 && event.Ended:
+			return "", fault.New(fault.Conflict, "this has been done already: %s ended on %s, and one key signs", event.Key, day(event.At))
 		}
 		return "", fault.New(fault.Conflict, "the log has one key; make the next one first: tanpu log rotate")
 	}

@@ -56,9 +56,9 @@ type Document struct {
 	SHA256   Hash   `json:"sha256"` // of its text
 }
 
-// Derived reports whether the document only says what a restatement came to. Nothing is judged by it, and the restatement tells it anew; so
-// its text can be lost, and no other's.
-func (d *Document) Derived() bool { return d.Kind == "restated" }
+// Derived reports whether a document of this kind only says what a restatement came to. Nothing is judged by it, and the restatement tells
+// it anew; so its text can be lost, and no other's.
+func Derived(kind string) bool { return kind == "restated" }
 
 // A Batch is the claims of one partition that were judged in one transaction. See ledger.Batch.
 type Batch struct {
@@ -122,6 +122,9 @@ type Lost struct {
 	From   int64  `json:"from"` // the number of the first
 	To     int64  `json:"to"`   // and of the last
 }
+
+// Covers reports whether an entry of this number is among them.
+func (l *Lost) Covers(number int64) bool { return l.From <= number && number <= l.To }
 
 // What an entry's type says.
 const (

@@ -270,7 +270,7 @@ func (c *check) document(e *Document) {
 	if c.first == 0 {
 		c.first = e.Rulebook
 	}
-	if n := len(c.derived); e.Derived() && (n == 0 || c.derived[n-1].Rulebook < e.Rulebook) {
+	if n := len(c.derived); Derived(e.Kind) && (n == 0 || c.derived[n-1].Rulebook < e.Rulebook) {
 		c.derived = append(c.derived, e)
 	}
 }
