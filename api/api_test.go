@@ -142,7 +142,7 @@ func TestMetricsAndLog(t *testing.T) {
 		t.Errorf("the metrics are where the public asks: %d", status)
 	}
 	answer := httptest.NewRecorder()
-	w.metrics.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	w.metrics.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	text := answer.Body.String()
 	for _, want := range []string{
 		`tanpu_claims_total{reason="ok"} 1`,

@@ -78,10 +78,10 @@ func (m *Metrics) load(s *intake.Server) {
 	)
 }
 
-// ServeHTTP answers GET /metrics, and belongs at an address that only the operator reaches: while little is reported, what
+// Handler answers GET /metrics, and belongs at an address that only the operator reaches: while little is reported, what
 // is counted from one second to the next is what one person did.
-func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.ServeHTTP(w, r)
+	return mux
 }

@@ -92,7 +92,7 @@ func runServe(args []string, _, stderr io.Writer) int {
 		if err != nil {
 			return status(fmt.Errorf("cannot answer GET /metrics at %s: %w", *watched, err), stderr)
 		}
-		server := &http.Server{Handler: way.Metrics, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+		server := &http.Server{Handler: way.Metrics.Handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 		go server.Serve(l)
 		defer server.Close()
 		log.Info("answering GET /metrics", "at", l.Addr().String())
