@@ -57,9 +57,13 @@ type fuse struct {
 	stroke stroke
 	on     string // the step that was struck; "" before
 	dead   bool
+
+	// falling is the stroke that is being carried out. Steps are taken beside the test as well: a context
+	// that ends makes the driver tell PostgreSQL to cancel, on a connection and at a time of its own.
+	falling sync.WaitGroup
 }
 
-// burn is called at each step; it says how the step has to fail, if it has.
+// burn is called at each step; it says how the step has to fail, if it has. Who is told so says done after it.
 func (f *fuse) burn(step string) (stroke, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,6 +75,7 @@ func (f *fuse) burn(step string) (stroke, bool) {
 	}
 	f.armed, f.on = false, step
 	f.dead = f.stroke == die || f.stroke == dieAfter
+	f.falling.Add(1)
 	return f.stroke, true
 }
 
@@ -93,7 +98,12 @@ func (f *fuse) died() bool {
 	return f.dead
 }
 
+// done is called when a stroke has been carried out.
+func (f *fuse) done() { f.falling.Done() }
+
+// live begins a new process, which nothing that happens to the one before can touch.
 func (f *fuse) live() {
+	f.falling.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dead = false
@@ -136,6 +146,7 @@ func step[T any](what string, do func() (T, error)) (T, error) {
 	if !struck {
 		return do()
 	}
+	defer s.done()
 	if how == lose || how == dieAfter {
 		if r, err := do(); err == nil {
 			if c, ok := any(r).(io.Closer); ok {
@@ -340,6 +351,7 @@ func (s *postgresStage) forward(client, server net.Conn, reply, lost chan struct
 			if how == die || how == dieAfter {
 				s.cut()
 			}
+			s.done()
 			return
 		}
 		if _, err := server.Write(buf[:n]); err != nil {
