@@ -235,7 +235,7 @@ func (db *DB) AddKeys(ctx context.Context, file string) (n int64, err error) {
 		return 0, err
 	}
 	defer release()
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return 0, err
 	}

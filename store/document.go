@@ -60,7 +60,7 @@ func (db *DB) Publish(ctx context.Context, after int64, documents []Document, at
 		return err
 	}
 	defer release()
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (db *DB) Seal(ctx context.Context, f func(*Sealing) error) (done bool, err 
 		return false, err
 	}
 	defer release()
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return false, fmt.Errorf("sealing: %w", err)
 	}

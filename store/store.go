@@ -521,7 +521,7 @@ func (db *DB) step(ctx context.Context, conn *sql.Conn, i int, file string, part
 	if err != nil {
 		return err
 	}
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (db *DB) AddTestimonies(ctx context.Context, list []*Testimony) error {
 		return err
 	}
 	defer release()
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("keeping what was signed: %w", err)
 	}

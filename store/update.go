@@ -333,6 +333,13 @@ func (db *DB) alone(ctx context.Context) (conn *sql.Conn, release func(), err er
 	return conn, func() { conn.Close() }, nil
 }
 
+// begin starts a transaction on a connection that alone handed out. It does not end with ctx, as database/sql's do, which
+// rolls back beside us and says meanwhile that all is over: SQLite's connection would go on to whoever waits for it with that
+// transaction still open, and what ends it then could end theirs.
+func begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
+	return conn.BeginTx(context.WithoutCancel(ctx), nil)
+}
+
 // postgres runs f on the connection beneath, for what database/sql has no words for: COPY and pipelines.
 func (tx *Tx) postgres(f func(*pgx.Conn) error) error {
 	return tx.desk.conn.Raw(func(c any) error { return f(unwrapPgx(c)) })
