@@ -384,6 +384,18 @@ func TestEndedKey(t *testing.T) {
 	finds(t, s.check(t, mirror.Config{Dir: dir}), mirror.StepKeys, "checkpoint", "not signed by any key that the log's entries name") // who was told it still
 }
 
+// TestOtherLog: whoever has a copy of a log, or its key, and finds another one there is told so. After a log was followed, all
+// that he was told was that the head is not signed by a key that is trusted.
+func TestOtherLog(t *testing.T) {
+	l := newLog(t, "example.org/log", 1).grow(10)
+	s, dir := serve(t, l), t.TempDir()
+	clean(t, s.run(t, mirror.Config{Dir: dir}), 12)
+	s.log = newLog(t, "example.org/log2", 2)
+	for _, c := range []mirror.Config{{Dir: dir}, {Keys: []string{l.vkey}}} {
+		finds(t, s.run(t, c), mirror.StepSignature, "checkpoint", `the head is not signed by a key of the log example.org/log that is trusted; it is one of "example.org/log2". Where one log goes on`)
+	}
+}
+
 func TestWrongKey(t *testing.T) {
 	s := serve(t, newLog(t, "example.org/log", 1).grow(10))
 	r := s.check(t, mirror.Config{Keys: []string{newLog(t, "example.org/log", 2).vkey}})

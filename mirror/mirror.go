@@ -255,7 +255,11 @@ func (m *mirroring) believe(text []byte) (head, error) {
 	unverified, invalid := (*note.UnverifiedNoteError)(nil), (*note.InvalidSignatureError)(nil)
 	switch {
 	case errors.As(err, &unverified):
-		return h, &Broken{StepSignature, "checkpoint", fmt.Sprintf("the head is not signed by a key of the log %s that is trusted", origin)}
+		why := fmt.Sprintf("the head is not signed by a key of the log %s that is trusted", origin)
+		if c, err := proof.ParseCheckpoint(unverified.Note.Text); err == nil && c.Origin != origin {
+			why += fmt.Sprintf("; it is one of %.200q. Where one log goes on from another, ask for each by its own key and in a folder of its own; the one before is under /logs/1, /logs/2 and so on", c.Origin)
+		}
+		return h, &Broken{StepSignature, "checkpoint", why}
 	case errors.As(err, &invalid):
 		return h, &Broken{StepSignature, "checkpoint", fmt.Sprintf("the signature of %s under the head is wrong", origin)}
 	case err != nil:
