@@ -93,6 +93,7 @@ func (o *ordeal) audit(rows int) {
 	if err != nil || !report.Clean() || report.Claims != int64(rows) {
 		o.Errorf("the audit of %d claims (we saw %d) found %v (%v)\n%v", report.Claims, rows, report.Found, err, report.Findings)
 	}
+	o.notes = report.Notes
 }
 
 // compareRows holds the partition's batches and claims against what was acknowledged, and counts the claims.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,7 @@ type ordeal struct {
 	unsteady bool          // a server may say that it could not judge
 	checks   int
 	sample   []*store.ClaimRow // some of those that the last check read
+	notes    []string          // of the last check's audit
 	tally
 }
 
@@ -341,13 +343,18 @@ func (o *ordeal) freeze() {
 	o.Log(o)
 }
 
-// end tells the server in every round to end while partners report: whatever it took, it answers, and then it
+// end tells the server in every round to end while partners report: whatever it took, it answers and seals, and then it
 // ends as one that has done its work.
 func (o *ordeal) end() {
 	o.restless = false
 	for round := 0; !o.Failed() && (round < o.rounds || o.spanning.Load() == 0 && round < o.rounds+misses); round++ {
 		o.terminate()
 		o.check()
+		for _, n := range o.notes {
+			if strings.Contains(n, "not in the log yet") {
+				o.Errorf("when the server had ended, %s\n%s", n, o.servers[0].said())
+			}
+		}
 	}
 	if o.spanning.Load() == 0 {
 		o.Error("no request was being answered when the server was told to end: nothing was tested")
