@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	lite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/tanpu/tanpu/rules/claim"
 	"github.com/tanpu/tanpu/rules/ledger"
@@ -56,7 +58,10 @@ func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 		err = tx.writeClaims(ctx, b.Number, order)
 	}
 	if err != nil {
-		return fmt.Errorf("writing claims: %w", err)
+		return fmt.Errorf("writing claims: %w", tx.recognize(err))
+	}
+	for _, r := range order {
+		tx.recall(&claim.Identity{Account: r.Account, Partner: r.Claim.Partner, ID: r.Claim.ID})
 	}
 	fresh, more := usageRows(b.Changed.Usage)
 	err = tx.bulk(ctx, balanceRows(postings), fresh, more, slotRows(b.Changed.Slots), historyRows(b.Changed.Kept, b.Correction), totalRows(b.Totals))
@@ -64,6 +69,17 @@ func (tx *Tx) WriteBatch(ctx context.Context, b *claim.Batch) error {
 		return fmt.Errorf("writing what follows from the claims: %w", err)
 	}
 	return tx.writeRecord(ctx, conn, b)
+}
+
+// recognize adds errRecorded to an error by which the table refused an identity that was not looked up.
+func (tx *Tx) recognize(err error) error {
+	var theirs *pgconn.PgError
+	var ours *lite.Error
+	if !tx.guarded || !(errors.As(err, &theirs) && theirs.ConstraintName == "claim_identity" || errors.As(err, &ours) && ours.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE) {
+		return err
+	}
+	tx.memory.doubted()
+	return errors.Join(errRecorded, err)
 }
 
 func (tx *Tx) writeRecord(ctx context.Context, conn *sql.Conn, b *claim.Batch) error {

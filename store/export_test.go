@@ -10,6 +10,11 @@ import (
 	"github.com/tanpu/tanpu/rules/claim"
 )
 
+// Doubt is for how many batches everything is looked for: one, so that tests come to what is taken for new.
+const Doubt = 1
+
+func init() { doubt = Doubt }
+
 // Exec runs a statement with the rights, and over the connection, with which a server writes.
 func (db *DB) Exec(ctx context.Context, statement string, args ...any) error {
 	conn, release, err := db.alone(ctx)
@@ -60,3 +65,27 @@ func Through(between func(net.Conn) net.Conn) (restore func()) {
 	}
 	return func() { dialPostgres = before }
 }
+
+// Remembers reports whether a link would not be read again, if nobody changed it.
+func (db *DB) Remembers(sub string) bool {
+	part, s, _ := db.seat(sub)
+	_, ok := db.memories[part].link(s)
+	return ok
+}
+
+// Neighbours is how many accounts are read together.
+const Neighbours = neighbours
+
+// A Recent is a recent set.
+type Recent struct{ recent }
+
+// NewRecent makes one.
+func NewRecent(most int) *Recent { return &Recent{recent{most: most}} }
+
+// Add, Has and Size are its own.
+func (r *Recent) Add(h uint64)      { r.add(h) }
+func (r *Recent) Has(h uint64) bool { return r.has(h) }
+func (r *Recent) Size() int         { return r.total }
+
+// MarkOf is the mark of an identity.
+func MarkOf(id claim.Identity) uint64 { return markOf(&id) }

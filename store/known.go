@@ -218,47 +218,21 @@ func column[E, F any](list []E, field func(*E) F) []F {
 
 // Links finds the links of these subs, and if asked the objects that are registered to their accounts.
 func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[string]*claim.Link, error) {
-	type named struct {
-		seat
-		sub string
-	}
-	seats := make([]named, 0, len(subs))
+	links := make(map[string]*claim.Link, len(subs))
+	missing := map[seat]string{}
 	for _, sub := range subs {
-		if part, s, ok := tx.db.seat(sub); ok && part == tx.Part {
-			seats = append(seats, named{s, sub})
+		part, s, ok := tx.db.seat(sub)
+		if !ok || part != tx.Part {
+			continue
+		}
+		if l, ok := tx.memory.link(s); ok {
+			l.Sub = sub
+			links[sub] = &l
+		} else {
+			missing[s] = sub
 		}
 	}
-	// In the order in which they lie.
-	slices.SortFunc(seats, func(a, b named) int { return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.link, b.link)) })
-	links := make(map[string]*claim.Link, len(seats))
-	err := tx.look(ctx, &lookup{
-		keys: "place bigint, account bigint, link bigint",
-		cols: "u.place, k.key, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.granted, l.revoked",
-		from: []source{
-			{table: "link", alias: "l", on: "l.part = $1 AND l.account = u.account AND l.link = u.link"},
-			{table: "account_key", alias: "k", on: "k.part = $1 AND k.account = u.account"},
-		},
-		args: []any{
-			places(len(seats)),
-			column(seats, func(s *named) int64 { return s.account }),
-			column(seats, func(s *named) int64 { return int64(s.link) }),
-		},
-		row: func(scan func(...any) error) error {
-			var l claim.Link
-			var place int
-			var key []byte
-			var scenarios, purposes string
-			if err := scan(&place, &key, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Granted, &l.Revoked); err != nil {
-				return err
-			}
-			s := &seats[place]
-			l.Sub, l.Account, l.Number = s.sub, s.account, s.link
-			copy(l.Key[:], key)
-			l.Scenarios, l.Purposes = words(scenarios), words(purposes)
-			links[l.Sub] = &l
-			return nil
-		},
-	})
+	err := tx.lookLinks(ctx, missing, links)
 	if err == nil && objects {
 		err = tx.objects(ctx, links)
 	}
@@ -266,6 +240,62 @@ func (tx *Tx) Links(ctx context.Context, subs []string, objects bool) (map[strin
 		return nil, fmt.Errorf("reading links: %w", err)
 	}
 	return links, nil
+}
+
+// lookLinks reads the links of seats, and those of accounts nearby, which it remembers for later.
+func (tx *Tx) lookLinks(ctx context.Context, missing map[seat]string, found map[string]*claim.Link) error {
+	// In the order in which they lie, each once.
+	var from, to []int64
+	for _, s := range slices.SortedFunc(maps.Keys(missing), func(a, b seat) int { return cmp.Compare(a.account, b.account) }) {
+		if lo, hi := tx.memory.around(s.account); len(to) == 0 || lo > to[len(to)-1] {
+			from, to = append(from, lo), append(to, hi)
+		}
+	}
+	keys := map[claim.Number][32]byte{}
+	var links []claim.Link
+	err := tx.look(ctx, &lookup{
+		keys: "lo bigint, hi bigint",
+		cols: "k.account, k.key",
+		from: []source{{table: "account_key", alias: "k", on: "k.part = $1 AND k.account BETWEEN u.lo AND u.hi"}},
+		args: []any{from, to},
+		row: func(scan func(...any) error) error {
+			var account claim.Number
+			var key []byte
+			err := scan(&account, &key)
+			keys[account] = [32]byte(append(key, make([]byte, 32)...))
+			return err
+		},
+	}, &lookup{
+		keys: "lo bigint, hi bigint",
+		cols: "l.account, l.link, l.programme, l.partner, l.scenarios, l.purposes, l.since, l.granted, l.revoked",
+		from: []source{{table: "link", alias: "l", on: "l.part = $1 AND l.account BETWEEN u.lo AND u.hi"}},
+		args: []any{from, to},
+		row: func(scan func(...any) error) error {
+			var l claim.Link
+			var scenarios, purposes string
+			err := scan(&l.Account, &l.Number, &l.Programme, &l.Partner, &scenarios, &purposes, &l.Since, &l.Granted, &l.Revoked)
+			l.Scenarios, l.Purposes = words(scenarios), words(purposes)
+			links = append(links, l)
+			return err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	for i := range links {
+		l := &links[i]
+		key, ok := keys[l.Account]
+		if !ok {
+			continue // a link without its account's key is that of somebody who is being erased
+		}
+		l.Key = key
+		tx.memory.learn(l)
+		if sub, ok := missing[seat{l.Account, l.Number}]; ok {
+			l.Sub = sub
+			found[sub] = l
+		}
+	}
+	return nil
 }
 
 // places counts from 0 to n-1.
@@ -311,12 +341,28 @@ func words(s string) []string { return strings.Fields(s) }
 func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, error) {
 	known := claim.NewKnown()
 	err := tx.look(ctx,
-		same(needs.Same, known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
+		same(slices.Concat(needs.Same, tx.unsure(needs.Guarded)), known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
 		usage(needs.Usage, known.Usage), kept(needs.Kept, known.Kept), nets(needs.Nets, known.Nets), tx.forgotten(needs.Marks, known))
 	if err != nil {
 		return nil, fmt.Errorf("reading what is known: %w", err)
 	}
+	for id := range known.Same {
+		tx.recall(&id)
+	}
 	return known, nil
+}
+
+// unsure are those of the identities that may have been recorded before. The others are taken for new, and the table's key
+// refuses one that is not.
+func (tx *Tx) unsure(guarded []claim.Identity) (list []claim.Identity) {
+	for i := range guarded {
+		if tx.memory.seen(&guarded[i]) {
+			list = append(list, guarded[i])
+		} else {
+			tx.guarded = true
+		}
+	}
+	return list
 }
 
 func same(keys []claim.Identity, found map[claim.Identity]claim.Recorded) *lookup {

@@ -33,6 +33,10 @@ type Tx struct {
 
 	rows      int64 // SQLite: written
 	committed bool
+
+	memory   *memory  // of a batch: what need not be read; nil for anything else
+	guarded  bool     // an identity was not looked up, because the table's key refuses what is recorded
+	recorded []uint64 // marks of identities that are recorded once this is committed
 }
 
 // A desk is a connection that one transaction at a time works at, with its prepared statements.
@@ -92,7 +96,16 @@ func (db *DB) UpdateBatch(ctx context.Context, part int, clock int64, f func(*Tx
 	return db.update(ctx, part, clock, 1, f)
 }
 
+// update carries out an attempt, and another one when the first took a claim for new that was recorded before.
 func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f func(*Tx) error) error {
+	err := db.attempt(ctx, part, clock, numbers, f)
+	if errors.Is(err, errRecorded) {
+		err = db.attempt(ctx, part, clock, numbers, f)
+	}
+	return err
+}
+
+func (db *DB) attempt(ctx context.Context, part int, clock int64, numbers int, f func(*Tx) error) error {
 	if db.write == nil {
 		return errors.New("the database was opened for reading")
 	}
@@ -103,6 +116,9 @@ func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f 
 		return fmt.Errorf("there is no partition %d", part)
 	}
 	tx := &Tx{Part: part, db: db}
+	if numbers > 0 {
+		tx.memory = &db.memories[part]
+	}
 	begin := tx.beginPostgres
 	if db.engine == sqlite {
 		db.desks.parts[part].Lock()
@@ -119,6 +135,7 @@ func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f 
 	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("committing to partition %d: %w", part, err)
 	}
+	tx.memory.add(tx.recorded)
 	return nil
 }
 
@@ -188,6 +205,9 @@ func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error
 		var batch pgx.Batch
 		batch.Queue(lockPartition, tx.Part, numbers)
 		batch.Queue(lastRulebook)
+		if tx.memory != nil {
+			batch.Queue(newsQuery, tx.Part, tx.memory.since())
+		}
 		results := c.SendBatch(ctx, &batch)
 		defer results.Close()
 		if err := tx.start(clock, numbers, results.QueryRow().Scan); err != nil {
@@ -195,6 +215,15 @@ func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error
 		}
 		if err := results.QueryRow().Scan(&tx.Rulebook); err != nil {
 			return err
+		}
+		if tx.memory != nil {
+			rows, err := results.Query()
+			if err != nil {
+				return err
+			}
+			if err := tx.memory.hear(rows.Next, rows.Scan, func() error { rows.Close(); return rows.Err() }); err != nil {
+				return err
+			}
 		}
 		return results.Close()
 	})
@@ -215,7 +244,14 @@ func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
 	if err := tx.start(clock, numbers, tx.desk.conn.QueryRowContext(ctx, readPartition, tx.Part).Scan); err != nil {
 		return err
 	}
-	return tx.desk.conn.QueryRowContext(ctx, lastRulebook).Scan(&tx.Rulebook)
+	if err := tx.desk.conn.QueryRowContext(ctx, lastRulebook).Scan(&tx.Rulebook); err != nil || tx.memory == nil {
+		return err
+	}
+	rows, err := tx.desk.conn.QueryContext(ctx, newsQuery, tx.Part, tx.memory.since())
+	if err != nil {
+		return err
+	}
+	return tx.memory.hear(rows.Next, rows.Scan, func() error { return errors.Join(rows.Close(), rows.Err()) })
 }
 
 // maxAhead is how far a clock may step back. Beyond it nothing is judged until time has caught up: an

@@ -192,7 +192,11 @@ func (d *Docket) need(m *matter) {
 	if m.link == nil {
 		return
 	}
-	d.Needs.Same = append(d.Needs.Same, m.identity())
+	if m.refused.Recorded() {
+		d.Needs.Guarded = append(d.Needs.Guarded, m.identity())
+	} else {
+		d.Needs.Same = append(d.Needs.Same, m.identity())
+	}
 	if m.refused != reason.OK {
 		return
 	}

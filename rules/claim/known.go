@@ -139,18 +139,19 @@ type Kept struct {
 
 // Needs lists what must be known to judge a docket.
 type Needs struct {
-	Same  []Identity
-	Near  []Near
-	Slots []Slot
-	Usage []Period
-	Kept  []Kept
-	Nets  []ledger.Key
-	Marks []Marked
+	Same    []Identity // claims that leave no row whatever else is known
+	Guarded []Identity // the others: no second row of one can be written, and who looks for none finds out then
+	Near    []Near
+	Slots   []Slot
+	Usage   []Period
+	Kept    []Kept
+	Nets    []ledger.Key
+	Marks   []Marked
 }
 
 // emptied is the same lists without what is in them.
 func (n Needs) emptied() Needs {
-	return Needs{n.Same[:0], n.Near[:0], n.Slots[:0], n.Usage[:0], n.Kept[:0], n.Nets[:0], n.Marks[:0]}
+	return Needs{n.Same[:0], n.Guarded[:0], n.Near[:0], n.Slots[:0], n.Usage[:0], n.Kept[:0], n.Nets[:0], n.Marks[:0]}
 }
 
 // Near asks for the accepted spans of a line that may overlap [From, To].

@@ -1,6 +1,7 @@
 package claim_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/tanpu/tanpu/rules/claim"
@@ -174,7 +175,7 @@ func rejudge(t testing.TB, session func(*claim.Row) claim.Session, b *claim.Batc
 
 func (w *memory) answer(needs *claim.Needs) *claim.Known {
 	k := claim.NewKnown()
-	for _, id := range needs.Same {
+	for _, id := range slices.Concat(needs.Same, needs.Guarded) {
 		if r, ok := w.same[id]; ok {
 			k.Same[id] = r
 		}

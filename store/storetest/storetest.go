@@ -96,7 +96,7 @@ func Copy(t testing.TB, at string) (copied string) {
 	return u.String()
 }
 
-// Replace puts a copy, which is gone then, in a database's place. Nobody has either open.
+// Replace puts a copy, which is gone then, in a database's place. Nobody has the copy open; who has the other on PostgreSQL is cut off.
 func Replace(t testing.TB, at, copied string) {
 	t.Helper()
 	if file, ok := strings.CutPrefix(at, "sqlite:"); ok {
@@ -107,7 +107,7 @@ func Replace(t testing.TB, at, copied string) {
 	}
 	_, name := named(t, at)
 	_, other := named(t, copied)
-	statements(t, "DROP DATABASE "+name, "ALTER DATABASE "+other+" RENAME TO "+name)
+	statements(t, "DROP DATABASE "+name+" WITH (FORCE)", "ALTER DATABASE "+other+" RENAME TO "+name)
 }
 
 func named(t testing.TB, at string) (*url.URL, string) {
