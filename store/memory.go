@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -104,6 +105,27 @@ func (m *memory) align(news []notice) {
 	if last >= 0 {
 		m.known, m.root = news[0].number, news[0].root
 	}
+}
+
+// Refresh brings what is remembered of links up to date where nothing is reported, so that it does not keep the keys of accounts
+// that others erased. Read beside whoever holds the partition, news can be older than what a batch has heard by then; the memory
+// begins anew in that case.
+func (db *DB) Refresh(ctx context.Context) error {
+	for part := range db.memories {
+		m := &db.memories[part]
+		known := m.since()
+		if known == none {
+			continue
+		}
+		rows, err := db.read.QueryContext(ctx, newsQuery, part, known)
+		if err == nil {
+			err = m.hear(rows.Next, rows.Scan, func() error { return errors.Join(rows.Close(), rows.Err()) })
+		}
+		if err != nil {
+			return fmt.Errorf("partition %d: %w", part, err)
+		}
+	}
+	return nil
 }
 
 // link is what is remembered of one.

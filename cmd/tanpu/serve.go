@@ -167,7 +167,7 @@ func serve(ctx context.Context, db *store.DB, listener net.Listener, sealer *sea
 	return err
 }
 
-// finishEvery is how often a server looks for erasures that broke off.
+// finishEvery is how often a server looks for erasures that broke off, and forgets the keys of those that others carried out.
 const finishEvery = 10 * time.Minute
 
 // finishErasures ends erasures that broke off with the server that they were asked of.
@@ -178,6 +178,9 @@ func finishErasures(ctx context.Context, db *store.DB, log *slog.Logger) {
 			log.Error("finishing erasures", "error", err.Error())
 		} else if n > 0 {
 			log.Info("finished erasures that had broken off", "accounts", n)
+		}
+		if err := db.Refresh(ctx); err != nil && ctx.Err() == nil {
+			log.Error("forgetting links that have ended", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
