@@ -25,6 +25,7 @@ type memory struct {
 	mu       sync.Mutex
 	known    int64  // the number of the last consent that is known; none for none
 	root     []byte // its root
+	lost     int64  // the partition's last loss
 	ids      recent // marks of recorded identities
 	doubtful int    // for so many batches every identity is looked up
 	doubt    int    // see doubted
@@ -57,7 +58,8 @@ func (db *DB) remember() {
 
 // newsQuery reads what consents there are since one that is known ($2), and that one itself, the newest first; or only the last,
 // where none is known.
-const newsQuery = `SELECT number, root, CASE WHEN number > $2 AND length(links) < 65536 THEN links END FROM consent
+const newsQuery = `SELECT number, root, CASE WHEN number > $2 AND length(links) < 65536 THEN links END,
+	(SELECT coalesce(max(lost.number), 0) FROM lost WHERE part = $1) FROM consent
 	WHERE part = $1 AND number >= (SELECT CASE WHEN consents > $2 THEN $2 ELSE consents - 1 END FROM partition WHERE part = $1)
 	ORDER BY number DESC LIMIT 100`
 
@@ -66,6 +68,7 @@ type notice struct {
 	number int64
 	root   []byte
 	links  []byte // that were granted or ended; nil where they are too many, and of the one that was known
+	lost   int64  // the number of the last loss: what was restored since can have other links under the same roots
 }
 
 // since is the consent from which on there may be news.
@@ -80,7 +83,7 @@ func (m *memory) hear(next func() bool, scan func(...any) error, done func() err
 	var news []notice
 	for next() {
 		var n notice
-		if err := scan(&n.number, &n.root, &n.links); err != nil {
+		if err := scan(&n.number, &n.root, &n.links, &n.lost); err != nil {
 			return errors.Join(err, done())
 		}
 		news = append(news, n)
@@ -98,12 +101,12 @@ func (m *memory) align(news []notice) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := len(news) - 1
-	if last < 0 || !bytes.Equal(news[last].root, m.root) || !m.links.forget(news[:last]) {
+	if last < 0 || !bytes.Equal(news[last].root, m.root) || news[0].lost != m.lost || !m.links.forget(news[:last]) {
 		m.links.clear()
 	}
 	m.known, m.root = none, nil
 	if last >= 0 {
-		m.known, m.root = news[0].number, news[0].root
+		m.known, m.root, m.lost = news[0].number, news[0].root, news[0].lost
 	}
 }
 
@@ -213,6 +216,9 @@ func (k *links) forget(news []notice) bool {
 			return false
 		}
 		for l := range slices.Chunk(n.links, consentedSize) {
+			if len(l) != consentedSize {
+				return false
+			}
 			s := seat{int64(binary.BigEndian.Uint64(l)), int(binary.BigEndian.Uint32(l[8:]))}
 			if s.account == 0 {
 				return false
