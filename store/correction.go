@@ -77,12 +77,7 @@ func eachRow(ctx context.Context, q queryer, f func(scan func(...any) error) err
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		if err := f(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return scanEach(rows, f)
 }
 
 func (tx *Tx) fileLinks(ctx context.Context, f *claim.File) error {

@@ -76,6 +76,9 @@ func (db *DB) Remembers(sub string) bool {
 // Neighbours is how many accounts are read together.
 const Neighbours = neighbours
 
+// Tells reports whether a consent's list says which links it grants or ends.
+func Tells(list []byte) bool { return new(links).forget(news{{links: list}}) }
+
 // A Recent is a recent set.
 type Recent struct{ recent }
 

@@ -114,21 +114,35 @@ func lookAtOnce(ctx context.Context, c *pgx.Conn, part int, lookups []*lookup) e
 	results := c.SendBatch(ctx, &batch)
 	defer results.Close()
 	for _, l := range lookups {
-		rows, err := results.Query()
-		if err != nil {
+		if err := eachResult(results, l.row); err != nil {
 			return err
-		}
-		for rows.Next() {
-			if err := l.row(rows.Scan); err != nil {
-				rows.Close()
-				return err
-			}
-		}
-		if rows.Close(); rows.Err() != nil {
-			return rows.Err()
 		}
 	}
 	return results.Close()
+}
+
+// eachResult is eachRow for the next of a pipeline's queries.
+func eachResult(results pgx.BatchResults, f func(scan func(...any) error) error) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return scanEach(rows, f)
+}
+
+// scanEach runs f on each of a query's rows, which the caller closes.
+func scanEach(rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}, f func(scan func(...any) error) error) error {
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // unnest names arrays as rows: unnest($2::bigint[], …) AS k(account, …).
@@ -175,12 +189,7 @@ func scanAll(ctx context.Context, statement *sql.Stmt, args []any, row func(func
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return scanEach(rows, row)
 }
 
 // chunkOf is the largest power of two, at most chunk, that does not exceed n.
@@ -260,9 +269,11 @@ func (tx *Tx) lookLinks(ctx context.Context, missing map[seat]string, found map[
 		args: []any{from, to},
 		row: func(scan func(...any) error) error {
 			var account claim.Number
-			var key []byte
-			err := scan(&account, &key)
-			keys[account] = [32]byte(append(key, make([]byte, 32)...))
+			var text []byte
+			var key [32]byte
+			err := scan(&account, &text)
+			copy(key[:], text)
+			keys[account] = key
 			return err
 		},
 	}, &lookup{
@@ -289,7 +300,7 @@ func (tx *Tx) lookLinks(ctx context.Context, missing map[seat]string, found map[
 			continue // a link without its account's key is that of somebody who is being erased
 		}
 		l.Key = key
-		tx.memory.learn(l)
+		tx.memory.learn(l, tx.heard)
 		if sub, ok := missing[seat{l.Account, l.Number}]; ok {
 			l.Sub = sub
 			found[sub] = l
@@ -341,7 +352,7 @@ func words(s string) []string { return strings.Fields(s) }
 func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, error) {
 	known := claim.NewKnown()
 	err := tx.look(ctx,
-		same(slices.Concat(needs.Same, tx.unsure(needs.Guarded)), known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
+		same(slices.Concat(needs.Same, tx.perhaps(needs.Guarded)), known.Same), near(needs.Near, known.Spans), slots(needs.Slots, known.Slots),
 		usage(needs.Usage, known.Usage), kept(needs.Kept, known.Kept), nets(needs.Nets, known.Nets), tx.forgotten(needs.Marks, known))
 	if err != nil {
 		return nil, fmt.Errorf("reading what is known: %w", err)
@@ -352,11 +363,11 @@ func (tx *Tx) Known(ctx context.Context, needs *claim.Needs) (*claim.Known, erro
 	return known, nil
 }
 
-// unsure are those of the identities that may have been recorded before. The others are taken for new, and the table's key
+// perhaps are those of the identities that may have been recorded before. The others are taken for new, and the table's key
 // refuses one that is not.
-func (tx *Tx) unsure(guarded []claim.Identity) (list []claim.Identity) {
+func (tx *Tx) perhaps(guarded []claim.Identity) (list []claim.Identity) {
 	for i := range guarded {
-		if tx.memory.seen(&guarded[i]) {
+		if tx.unsure || tx.memory.seen(&guarded[i]) {
 			list = append(list, guarded[i])
 		} else {
 			tx.guarded = true

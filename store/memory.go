@@ -19,16 +19,16 @@ import (
 // learns first which ones others granted or ended meanwhile (see align); what it says of claims only spares looking for
 // those of which it has not heard, which the table's key refuses if they are recorded after all (see errRecorded).
 type memory struct {
-	links links
 	terms *glossary // of all partitions
+	doubt int       // batches; see doubted
 
 	mu       sync.Mutex
+	links    links
 	known    int64  // the number of the last consent that is known; none for none
 	root     []byte // its root
-	lost     int64  // the partition's last loss
+	lost     int64  // the number of the partition's last loss
 	ids      recent // marks of recorded identities
-	doubtful int    // for so many batches every identity is looked up
-	doubt    int    // see doubted
+	doubtful int    // for so many batches more every identity is looked up
 }
 
 const (
@@ -40,35 +40,47 @@ const (
 	none = math.MaxInt64
 )
 
-// doubt is for how many batches every identity is looked up, first of all and whenever one was recorded that had not been heard
-// of. Tests set it lower.
+// doubt is for how many batches every identity is looked up: the first ones, and those after one was recorded that had not
+// been heard of. Tests set it lower.
 var doubt = 64
 
 // remember makes the partitions' memories.
 func (db *DB) remember() {
-	terms := &glossary{places: map[string]uint32{}}
+	terms, doubt := &glossary{places: map[string]uint32{}}, doubt
+	if db.taking {
+		doubt = 1 // worlds are small
+	}
 	db.memories = make([]memory, db.Parts)
 	for i := range db.memories {
 		m := &db.memories[i]
-		m.terms, m.known, m.doubt, m.doubtful = terms, none, db.doubt, db.doubt
+		m.terms, m.known, m.doubt, m.doubtful = terms, none, doubt, doubt
 		m.links.room = max(2, mostLinks/2/db.Parts)
 		m.ids.most = max(4*perBlock, mostIDs/db.Parts)
 	}
 }
 
-// newsQuery reads what consents there are since one that is known ($2), and that one itself, the newest first; or only the last,
-// where none is known.
+// newsQuery reads what consents there are since one that is known ($2), and that one itself, the newest first; or only the last, where
+// none is known or there are fewer.
 const newsQuery = `SELECT number, root, CASE WHEN number > $2 AND length(links) < 65536 THEN links END,
 	(SELECT coalesce(max(lost.number), 0) FROM lost WHERE part = $1) FROM consent
 	WHERE part = $1 AND number >= (SELECT CASE WHEN consents > $2 THEN $2 ELSE consents - 1 END FROM partition WHERE part = $1)
 	ORDER BY number DESC LIMIT 100`
 
-// A notice is a row of newsQuery.
+// News are rows of newsQuery.
+type news []notice
+
 type notice struct {
 	number int64
 	root   []byte
 	links  []byte // that were granted or ended; nil where they are too many, and of the one that was known
 	lost   int64  // the number of the last loss: what was restored since can have other links under the same roots
+}
+
+func (n *news) read(scan func(...any) error) error {
+	var one notice
+	err := scan(&one.number, &one.root, &one.links, &one.lost)
+	*n = append(*n, one)
+	return err
 }
 
 // since is the consent from which on there may be news.
@@ -78,26 +90,10 @@ func (m *memory) since() int64 {
 	return m.known
 }
 
-// hear reads rows of newsQuery and brings the memory up to date.
-func (m *memory) hear(next func() bool, scan func(...any) error, done func() error) error {
-	var news []notice
-	for next() {
-		var n notice
-		if err := scan(&n.number, &n.root, &n.links, &n.lost); err != nil {
-			return errors.Join(err, done())
-		}
-		news = append(news, n)
-	}
-	if err := done(); err != nil {
-		return fmt.Errorf("reading which consents are new: %w", err)
-	}
-	m.align(news)
-	return nil
-}
-
 // align forgets the links that news name, granted or ended. It forgets all where the news do not go back to the consent that
-// is known, as when there are many, or when the database has been set back; and where an erasure took out whose they were.
-func (m *memory) align(news []notice) {
+// is known, as when there are many, or when the database has been set back; when it was restored, which keeps roots of consents
+// whose links are lost; and where an erasure took out whose they were. It returns the consent that is known now.
+func (m *memory) align(news news) (known int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := len(news) - 1
@@ -108,6 +104,7 @@ func (m *memory) align(news []notice) {
 	if last >= 0 {
 		m.known, m.root, m.lost = news[0].number, news[0].root, news[0].lost
 	}
+	return m.known
 }
 
 // Refresh brings what is remembered of links up to date where nothing is reported, so that it does not keep the keys of accounts
@@ -120,13 +117,11 @@ func (db *DB) Refresh(ctx context.Context) error {
 		if known == none {
 			continue
 		}
-		rows, err := db.read.QueryContext(ctx, newsQuery, part, known)
-		if err == nil {
-			err = m.hear(rows.Next, rows.Scan, func() error { return errors.Join(rows.Close(), rows.Err()) })
+		var news news
+		if err := eachRow(ctx, db.read, news.read, newsQuery, part, known); err != nil {
+			return fmt.Errorf("reading which consents of partition %d are new: %w", part, err)
 		}
-		if err != nil {
-			return fmt.Errorf("partition %d: %w", part, err)
-		}
+		m.align(news)
 	}
 	return nil
 }
@@ -147,16 +142,19 @@ func (m *memory) link(s seat) (l claim.Link, ok bool) {
 		Scenarios: t.scenarios, Purposes: t.purposes, Since: r.since, Granted: r.granted}, true
 }
 
-// learn remembers a link that is in force. One that has ended it does not: an erasure, which takes links away, ends them first,
-// and that is news.
-func (m *memory) learn(l *claim.Link) {
+// learn remembers a link that is in force, as of the last consent that was heard of. One that has ended it does not: an erasure,
+// which takes links away, ends them first, and that is news; nor one that was read before others were heard of, as by a
+// transaction that PostgreSQL has ended meanwhile.
+func (m *memory) learn(l *claim.Link, heard int64) {
 	if m == nil || l.Revoked != 0 {
 		return
 	}
 	if place, ok := m.terms.place(&terms{l.Programme, l.Partner, l.Scenarios, l.Purposes}); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.links.put(seat{l.Account, l.Number}, remembered{l.Key, l.Since, l.Granted, place})
+		if m.known == heard {
+			m.links.put(seat{l.Account, l.Number}, remembered{l.Key, l.Since, l.Granted, place})
+		}
 	}
 }
 
@@ -210,7 +208,7 @@ func (k *links) put(s seat, r remembered) {
 func (k *links) clear() { k.now, k.older = nil, nil }
 
 // forget forgets the links that news name; false where they do not tell which.
-func (k *links) forget(news []notice) bool {
+func (k *links) forget(news news) bool {
 	for _, n := range news {
 		if len(n.links) == 0 {
 			return false
@@ -263,7 +261,7 @@ func (g *glossary) at(place uint32) terms {
 	return g.list[place]
 }
 
-// errRecorded says that a claim had been recorded which was not looked for. The attempt is made once more, and looks for all.
+// errRecorded says that a claim had been recorded which was not looked for. The attempt is made once more, sure of nothing.
 var errRecorded = errors.New("a claim that was taken for new is recorded")
 
 // seen reports whether a claim of this identity may be recorded. Where it is false it may be all the same: before this process

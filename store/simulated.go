@@ -36,7 +36,7 @@ func CreateSimulated(ctx context.Context, file string, parts int, s Simulation) 
 }
 
 func simulated(file string, s Simulation) *DB {
-	db := &DB{engine: sqlite, readers: 1, random: s.Random, taking: true, doubt: 1}
+	db := &DB{engine: sqlite, readers: 1, random: s.Random, taking: true}
 	name := "file:" + (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
 	pool := func(options string) *sql.DB { return sql.OpenDB(connector{s.Driver, name + options}) }
 	db.write = pool("?_txlock=immediate" + pragmas("journal_mode(WAL)", "synchronous(OFF)", "recursive_triggers(ON)", "temp_store(MEMORY)"))

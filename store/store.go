@@ -50,7 +50,6 @@ type DB struct {
 	lock         *sql.DB        // SQLite: holds the writer's lock; nil elsewhere
 	desks        desks          // SQLite: where transactions work
 	memories     []memory       // by partition
-	doubt        int            // see memory
 	subs         []cipher.Block // by partition: what its subs are made with
 	marks        []byte         // the key of forgotten acts' marks
 	checkpointer *checkpointer  // SQLite; nil when opened for reading
@@ -216,7 +215,7 @@ func connectSQLite(path string, u use) (*DB, error) {
 		path = real // so that the lock is the file's, by whatever name it is opened
 	}
 	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
-	db := &DB{engine: sqlite, readers: sqliteReaders, random: rand.Reader, doubt: doubt}
+	db := &DB{engine: sqlite, readers: sqliteReaders, random: rand.Reader}
 	var err error
 	if u >= writing {
 		if db.lock, err = lockFile(file, path); err != nil {
@@ -319,7 +318,7 @@ func connectPostgres(rawURL string, u use) (*DB, error) {
 		config.RuntimeParams["application_name"] = "tanpu restore"
 	}
 	config.RuntimeParams["timezone"] = "UTC"
-	db := &DB{engine: postgres, random: rand.Reader, doubt: doubt, runtime: runtimeRole(config.Database)}
+	db := &DB{engine: postgres, random: rand.Reader, runtime: runtimeRole(config.Database)}
 	db.read = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.takeRole))
 	db.bound()
 

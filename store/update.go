@@ -35,6 +35,8 @@ type Tx struct {
 	committed bool
 
 	memory   *memory  // of a batch: what need not be read; nil for anything else
+	heard    int64    // the last consent that the memory knew when this began
+	unsure   bool     // every identity is looked up
 	guarded  bool     // an identity was not looked up, because the table's key refuses what is recorded
 	recorded []uint64 // marks of identities that are recorded once this is committed
 }
@@ -98,14 +100,14 @@ func (db *DB) UpdateBatch(ctx context.Context, part int, clock int64, f func(*Tx
 
 // update carries out an attempt, and another one when the first took a claim for new that was recorded before.
 func (db *DB) update(ctx context.Context, part int, clock int64, numbers int, f func(*Tx) error) error {
-	err := db.attempt(ctx, part, clock, numbers, f)
+	err := db.attempt(ctx, part, clock, numbers, false, f)
 	if errors.Is(err, errRecorded) {
-		err = db.attempt(ctx, part, clock, numbers, f)
+		err = db.attempt(ctx, part, clock, numbers, true, f)
 	}
 	return err
 }
 
-func (db *DB) attempt(ctx context.Context, part int, clock int64, numbers int, f func(*Tx) error) error {
+func (db *DB) attempt(ctx context.Context, part int, clock int64, numbers int, unsure bool, f func(*Tx) error) error {
 	if db.write == nil {
 		return errors.New("the database was opened for reading")
 	}
@@ -115,7 +117,7 @@ func (db *DB) attempt(ctx context.Context, part int, clock int64, numbers int, f
 	if part < 0 || part >= db.Parts {
 		return fmt.Errorf("there is no partition %d", part)
 	}
-	tx := &Tx{Part: part, db: db}
+	tx := &Tx{Part: part, db: db, unsure: unsure}
 	if numbers > 0 {
 		tx.memory = &db.memories[part]
 	}
@@ -217,13 +219,11 @@ func (tx *Tx) beginPostgres(ctx context.Context, clock int64, numbers int) error
 			return err
 		}
 		if tx.memory != nil {
-			rows, err := results.Query()
-			if err != nil {
+			var news news
+			if err := eachResult(results, news.read); err != nil {
 				return err
 			}
-			if err := tx.memory.hear(rows.Next, rows.Scan, func() error { rows.Close(); return rows.Err() }); err != nil {
-				return err
-			}
+			tx.heard = tx.memory.align(news)
 		}
 		return results.Close()
 	})
@@ -247,11 +247,12 @@ func (tx *Tx) beginSQLite(ctx context.Context, clock int64, numbers int) error {
 	if err := tx.desk.conn.QueryRowContext(ctx, lastRulebook).Scan(&tx.Rulebook); err != nil || tx.memory == nil {
 		return err
 	}
-	rows, err := tx.desk.conn.QueryContext(ctx, newsQuery, tx.Part, tx.memory.since())
-	if err != nil {
+	var news news
+	if err := eachRow(ctx, tx.desk.conn, news.read, newsQuery, tx.Part, tx.memory.since()); err != nil {
 		return err
 	}
-	return tx.memory.hear(rows.Next, rows.Scan, func() error { return errors.Join(rows.Close(), rows.Err()) })
+	tx.heard = tx.memory.align(news)
+	return nil
 }
 
 // maxAhead is how far a clock may step back. Beyond it nothing is judged until time has caught up: an

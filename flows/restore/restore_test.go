@@ -535,6 +535,52 @@ func TestNumbers(t *testing.T) {
 	})
 }
 
+// A server that lives through a restore, cut off from its database meanwhile, does not go on with links that were lost, though
+// their consents stand there under the same numbers and roots.
+func TestServerLivesOn(t *testing.T) {
+	w, copied := newWorld(t, storetest.Postgres(t)), t.TempDir()
+	w.judge(10)
+	w.seal()
+	putBack := w.backup()
+	w.enrol(30)
+	server, err := store.Open(t.Context(), w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	reports := func(k int) (list []reason.Code) {
+		for i, sub := range w.subs {
+			c := claim.Claim{Partner: "utility", ID: fmt.Sprint("s", k, "-", i), Sub: sub, Scenario: "meter", Start: w.now.UnixMicro(), End: w.now.UnixMicro(),
+				Evidence: "system", Quantities: []claim.Quantity{{Name: "used", Text: "1"}}}
+			var v []claim.Verdict
+			for range 20 { // its connections are cut once
+				w.now = w.now.Add(time.Second)
+				if v, err = (&intake.Judge{DB: server}).Admit(t.Context(), server.Route(sub), []claim.Claim{c}, w.now.UnixMicro()); err == nil {
+					break
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, v[0].Reason)
+		}
+		return list
+	}
+	if got := reports(1); !slices.Equal(got, slices.Repeat([]reason.Code{reason.OK}, 60)) {
+		t.Fatal(got)
+	}
+	w.seal()
+	w.mirror(copied)
+	putBack()
+	if _, err := w.restore(w.copyOf(copied)); err != nil {
+		t.Fatal(err)
+	}
+	if got := reports(2); !slices.Equal(got, slices.Concat(slices.Repeat([]reason.Code{reason.OK}, 30), slices.Repeat([]reason.Code{reason.NoLink}, 30))) {
+		t.Error(got)
+	}
+	w.clean()
+}
+
 // accounts are the numbers that each partition has given.
 func (w *world) accounts() (list [3]int64) {
 	w.t.Helper()

@@ -139,8 +139,8 @@ type Kept struct {
 
 // Needs lists what must be known to judge a docket.
 type Needs struct {
-	Same    []Identity // claims that leave no row whatever else is known
-	Guarded []Identity // the others: no second row of one can be written, and who looks for none finds out then
+	Same    []Identity // of claims that will leave no row: looked up in any case
+	Guarded []Identity // of those that will, unless they have one: whoever does not look them up is refused a second
 	Near    []Near
 	Slots   []Slot
 	Usage   []Period
