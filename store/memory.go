@@ -40,8 +40,8 @@ const (
 	none = math.MaxInt64
 )
 
-// doubt is for how many batches every identity is looked up: the first ones, and those after one was recorded that had not
-// been heard of. Tests set it lower.
+// doubt is for how many batches every identity is looked up: the first ones, unless the partition was empty before them, and
+// those after one was recorded that had not been heard of. Tests set it lower.
 var doubt = 64
 
 // remember makes the partitions' memories.
@@ -286,6 +286,13 @@ func (m *memory) add(marks []uint64) {
 	for _, h := range marks {
 		m.ids.add(h)
 	}
+}
+
+// fresh notes that nothing is recorded yet: what will be, this process hears of, and there is nothing to doubt.
+func (m *memory) fresh() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.doubtful = 0
 }
 
 // doubted notes that a claim was recorded which had not been heard of: partners send again what another server took, or

@@ -252,6 +252,21 @@ func TestMemorySpares(t *testing.T) {
 			}
 			return found
 		}
+		if needs("1") != 0 {
+			t.Error("there was something before anything was recorded")
+		}
+		if other := another(t, db, url); other != db {
+			admit(t, other, 0, noon, ride(sub, "0", 700))
+			if needs("0") != 0 {
+				t.Error("a server that began on an empty partition looked for what it had not heard of")
+			}
+			if v := admit(t, db, 0, noon, ride(sub, "0", 700)); v[0].Reason != reason.Replay {
+				t.Errorf("what another server recorded meanwhile is %v when it is sent again", v[0])
+			}
+			for i := range store.Doubt { // after which it trusts itself once more
+				admit(t, db, 0, noon, ride(sub, fmt.Sprint("y", i), 800+10*i))
+			}
+		}
 		admit(t, db, 0, noon, ride(sub, "1", 0))
 		if needs("1") != 1 {
 			t.Error("what was recorded here was not looked for")

@@ -268,6 +268,9 @@ func (tx *Tx) start(clock int64, numbers int, scan func(...any) error) error {
 	if numbers > 0 {
 		tx.Number = next
 	}
+	if next == 1 && tx.memory != nil {
+		tx.memory.fresh()
+	}
 	if ahead := time.Duration(at-clock) * time.Microsecond; ahead > maxAhead {
 		return fmt.Errorf("its last instant is %s ahead of this server's clock: one of the two is wrong, and claims would be judged too late", ahead)
 	}
