@@ -421,7 +421,11 @@ func (b *benchmark) post(ctx context.Context, g *rider, body []byte, verdicts co
 			return nil
 		case http.StatusTooManyRequests:
 			verdicts["429"]++
-			time.Sleep(50 * time.Millisecond)
+			seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+			if err != nil {
+				return fmt.Errorf("a 429 that does not say when to try again: %w", err)
+			}
+			time.Sleep(time.Duration(seconds) * time.Second)
 		default:
 			return fmt.Errorf("%s: %s", response.Status, g.answer.Bytes())
 		}
