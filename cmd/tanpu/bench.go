@@ -238,11 +238,13 @@ func (b *benchmark) prepare(ctx context.Context) (int64, error) {
 	if err := b.makeKey(ctx, db); err != nil {
 		return 0, err
 	}
-	if b.clients == 0 {
-		// As many as each answers within a second where the machine is not disturbed: more are faster, and wait longer.
-		if b.clients = 32; db.Single() {
-			b.clients = 10
-		}
+	// By default as many as are answered within a second where the machine is not disturbed: more are faster, and wait longer.
+	switch {
+	case b.clients > 0:
+	case db.Single():
+		b.clients = 10
+	default:
+		b.clients = 32
 	}
 	return db.Size(ctx)
 }
