@@ -136,7 +136,7 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 	if tx.db.engine == postgres {
 		return tx.postgres(func(c *pgx.Conn) error { return copyClaims(ctx, c.PgConn(), tx.Part, batch, rows) })
 	}
-	return tx.insert(ctx, "INSERT INTO claim ("+claimColumns+") VALUES ", "", 21, len(rows), func(args []any, i int) []any {
+	return tx.insert(ctx, "claim ("+claimColumns+")", "", 21, len(rows), func(args []any, i int) []any {
 		r := rows[i]
 		c, v := r.Claim, &r.Verdict
 		return append(args, tx.Part, r.Account, r.Group, c.Start, batch, v.Ref.Ord, c.End, r.Link, c.Partner, c.ID, r.Programme, c.Scenario,
@@ -144,11 +144,13 @@ func (tx *Tx) writeClaims(ctx context.Context, batch int64, rows []*claim.Row) e
 	})
 }
 
-// insert writes rows of width columns in statements of many rows each.
-func (tx *Tx) insert(ctx context.Context, head, tail string, width, n int, row func(args []any, i int) []any) error {
+// insert writes rows of width columns into SQLite, in statements of many rows each. A statement that fails leaves behind what
+// it did until then (OR FAIL), for the transaction ends with it: to be able to undo the statement alone, SQLite would copy each
+// page before it changes it.
+func (tx *Tx) insert(ctx context.Context, into, conflict string, width, n int, row func(args []any, i int) []any) error {
 	for from := 0; from < n; {
 		k := chunkOf(n - from)
-		statement, err := tx.desk.prepared(ctx, head+values(k, width)+tail)
+		statement, err := tx.desk.prepared(ctx, "INSERT OR FAIL INTO "+into+" VALUES "+values(k, width)+conflict)
 		if err != nil {
 			return err
 		}
@@ -271,8 +273,7 @@ func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
 	}
 	for _, w := range writes {
 		names := names(w.columns)
-		head := "INSERT INTO " + w.table + " (part, " + strings.Join(names, ", ") + ") VALUES "
-		err := tx.insert(ctx, head, w.conflict, len(names)+1, length(w.args), func(args []any, i int) []any {
+		err := tx.insert(ctx, w.table+" (part, "+strings.Join(names, ", ")+")", w.conflict, len(names)+1, length(w.args), func(args []any, i int) []any {
 			return appendRow(append(args, tx.Part), w.args, i)
 		})
 		if err != nil {

@@ -20,7 +20,7 @@ type Config struct {
 	Writers   int           // how many partitions are written at once; default 2 on SQLite, 3 on PostgreSQL
 	Full      int           // a partition with so many claims waiting is written at once; default 500
 	Most      int           // claims in one transaction; default 2,000
-	Linger    time.Duration // how long a partition that is not full waits for more while others are busy; default 100 ms
+	Linger    time.Duration // how long a partition that is not full waits for more while others are busy; default 25 ms
 	MaxClaims int           // claims taken and not yet answered; default 50,000
 	MaxBytes  int64         // bytes of requests being read or answered; default 64 MiB
 	Backfill  bool          // judge neither lateness nor the time from which a link is in force
@@ -50,7 +50,7 @@ func (c Config) withDefaults(db *store.DB) Config {
 	}
 	c.Full = orElse(c.Full, 500)
 	c.Most = orElse(c.Most, 2000)
-	c.Linger = orElse(c.Linger, 100*time.Millisecond)
+	c.Linger = orElse(c.Linger, 25*time.Millisecond)
 	c.MaxClaims = orElse(c.MaxClaims, 50_000)
 	c.MaxBytes = orElse(c.MaxBytes, 64<<20)
 	if c.Clock == nil {
