@@ -120,11 +120,18 @@ func runBench(args []string, stdout, stderr io.Writer) int {
 
 func (r *Bench) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d processors: %d claims of %d members by %d clients in %.1f s\n", r.Engine, r.Processors, r.Claims, r.Accounts, r.Clients, r.Seconds)
-	fmt.Fprintf(w, "  %.0f claims/s; ceiling %.0f claims/s (the engine's own bulk load of the same rows); ratio %.2f\n", r.PerSecond, r.Ceiling, r.Ratio)
-	fmt.Fprintf(w, "  requests of 100 to 1,000 claims: p50 %.0f ms, p99 %.0f ms; at half load p50 %.0f ms, p99 %.0f ms\n", r.P50, r.P99, r.HalfP50, r.HalfP99)
-	fmt.Fprintf(w, "  one claim on an idle server: p50 %.1f ms, p99 %.1f ms\n", r.IdleP50, r.IdleP99)
+	fmt.Fprintf(w, "  %.0f claims/s; requests of 100 to 1,000 claims: p50 %.0f ms, p99 %.0f ms\n", r.PerSecond, r.P50, r.P99)
+	if r.Ceiling > 0 { // or only full load was measured
+		fmt.Fprintf(w, "  ceiling %.0f claims/s (the engine's own bulk load of the same rows); ratio %.2f\n", r.Ceiling, r.Ratio)
+		fmt.Fprintf(w, "  requests at half load: p50 %.0f ms, p99 %.0f ms\n", r.HalfP50, r.HalfP99)
+		fmt.Fprintf(w, "  one claim on an idle server: p50 %.1f ms, p99 %.1f ms\n", r.IdleP50, r.IdleP99)
+	}
 	fmt.Fprintf(w, "  provable after p50 %.0f ms, p95 %.0f ms\n", r.ProvableP50, r.ProvableP95)
-	fmt.Fprintf(w, "  %.0f bytes on disk a claim; CPU: server %.1f s, load generator %.1f s, rest of the machine %.1f s\n", r.Bytes, r.ServerCPU, r.ClientCPU, r.OtherCPU)
+	fmt.Fprintf(w, "  %.0f bytes on disk a claim; CPU: server %.1f s in all, load generator %.1f s at full load", r.Bytes, r.ServerCPU, r.ClientCPU)
+	if r.OtherCPU != 0 {
+		fmt.Fprintf(w, ", rest of the machine %.1f s", r.OtherCPU)
+	}
+	fmt.Fprintln(w)
 	fmt.Fprintf(w, "  verdicts: %v\n", r.Verdicts)
 }
 
