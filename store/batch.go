@@ -266,14 +266,18 @@ type bulk struct {
 	args     []any  // the rows, a slice a column
 }
 
+// into names the table and the columns, as both engines insert into them.
+func (w *bulk) into() string {
+	return w.table + " (part, " + strings.Join(names(w.columns), ", ") + ")"
+}
+
 func (tx *Tx) bulk(ctx context.Context, writes ...*bulk) error {
 	writes = slices.DeleteFunc(writes, func(w *bulk) bool { return length(w.args) == 0 })
 	if tx.db.engine == postgres {
 		return tx.postgres(func(c *pgx.Conn) error { return bulkPostgres(ctx, c, tx.Part, writes) })
 	}
 	for _, w := range writes {
-		names := names(w.columns)
-		err := tx.insert(ctx, w.table+" (part, "+strings.Join(names, ", ")+")", w.conflict, len(names)+1, length(w.args), func(args []any, i int) []any {
+		err := tx.insert(ctx, w.into(), w.conflict, 1+len(w.args), length(w.args), func(args []any, i int) []any {
 			return appendRow(append(args, tx.Part), w.args, i)
 		})
 		if err != nil {
@@ -287,8 +291,7 @@ func bulkPostgres(ctx context.Context, c *pgx.Conn, part int, writes []*bulk) er
 	for _, some := range portions(writes, func(w *bulk) []any { return w.args }) {
 		var batch pgx.Batch
 		for _, w := range some {
-			batch.Queue("INSERT INTO "+w.table+" (part, "+strings.Join(names(w.columns), ", ")+") SELECT $1, k.* FROM "+unnest(w.columns)+w.conflict,
-				append([]any{part}, w.args...)...)
+			batch.Queue("INSERT INTO "+w.into()+" SELECT $1, k.* FROM "+unnest(w.columns)+w.conflict, append([]any{part}, w.args...)...)
 		}
 		if err := c.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
